@@ -1,0 +1,39 @@
+"""Errors a person reads: one sentence that names the thing at fault and the remedy.
+
+Anything else that escapes is a bug of ours. The command line prints these without a traceback
+and exits with `exit_code` (1: the work failed; 2: the user's words were wrong).
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class LlavaError(Exception):
+    """The work could not be done; the message says why and what to do about it."""
+
+    exit_code = 1
+
+
+class UsageError(LlavaError):
+    """What was asked for does not exist or makes no sense."""
+
+    exit_code = 2
+
+
+class MediaError(LlavaError):
+    """A picture that cannot be opened safely."""
+
+
+class CheckpointError(LlavaError):
+    """A model folder that cannot be read or written."""
+
+
+class PromptError(UsageError):
+    """A conversation that cannot be written as a prompt: empty, misordered or too long."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """A hint for a mistyped `name`: `did you mean 'x'?`, or else every valid name."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"valid: {', '.join(names)}"
