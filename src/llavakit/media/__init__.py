@@ -1,0 +1,9 @@
+"""Pictures in: opened safely from anywhere, and turned into the pixels a vision tower sees.
+
+NumPy and Pillow only; knows nothing of prompts, models or torch.
+"""
+
+from llavakit.media.open import ImageSource, Limits, open_image
+from llavakit.media.process import preprocess
+
+__all__ = ["ImageSource", "Limits", "open_image", "preprocess"]
