@@ -1,0 +1,103 @@
+"""The pre-norm transformer block that CLIP's two towers and SigLIP share.
+
+Parameter names are those of transformers' CLIP and SigLIP, so weights need no renaming.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from llavakit.errors import UsageError, nearest
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """OpenAI CLIP's cheap GELU: x * sigmoid(1.702 x)."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "quick_gelu": quick_gelu,
+    "gelu": F.gelu,
+    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
+    "silu": F.silu,
+}
+
+
+def activation(name: str) -> Callable[[Tensor], Tensor]:
+    """The function of that name; `UsageError` when there is none."""
+    if name not in ACTIVATIONS:
+        raise UsageError(f"unknown activation {name!r} ({nearest(name, ACTIVATIONS)})")
+    return ACTIVATIONS[name]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with biases everywhere."""
+
+    def __init__(self, hidden: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(hidden, hidden)
+        self.k_proj = nn.Linear(hidden, hidden)
+        self.v_proj = nn.Linear(hidden, hidden)
+        self.out_proj = nn.Linear(hidden, hidden)
+
+    def forward(self, x: Tensor, causal: bool) -> Tensor:
+        batch, length, hidden = x.shape
+
+        def split(projected: Tensor) -> Tensor:  # (batch, length, hidden) -> (batch, head, length, head_dim)
+            return projected.view(batch, length, self.heads, -1).transpose(1, 2)
+
+        attended = F.scaled_dot_product_attention(
+            split(self.q_proj(x)), split(self.k_proj(x)), split(self.v_proj(x)), is_causal=causal
+        )
+        merged: Tensor = self.out_proj(attended.transpose(1, 2).reshape(batch, length, hidden))
+        return merged
+
+
+class FeedForward(nn.Module):
+    """Two linear layers around an activation."""
+
+    def __init__(self, hidden: int, intermediate: int, act: str) -> None:
+        super().__init__()
+        self.act = activation(act)
+        self.fc1 = nn.Linear(hidden, intermediate)
+        self.fc2 = nn.Linear(intermediate, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.fc2(self.act(self.fc1(x)))
+        return out
+
+
+class EncoderLayer(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, hidden: int, intermediate: int, heads: int, act: str, eps: float) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(hidden, heads)
+        self.layer_norm1 = nn.LayerNorm(hidden, eps=eps)
+        self.mlp = FeedForward(hidden, intermediate, act)
+        self.layer_norm2 = nn.LayerNorm(hidden, eps=eps)
+
+    def forward(self, x: Tensor, causal: bool = False) -> Tensor:
+        x = x + self.self_attn(self.layer_norm1(x), causal)
+        out: Tensor = x + self.mlp(self.layer_norm2(x))
+        return out
+
+
+class Encoder(nn.Module):
+    """A stack of `EncoderLayer`."""
+
+    def __init__(self, layers: int, hidden: int, intermediate: int, heads: int, act: str, eps: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            EncoderLayer(hidden, intermediate, heads, act, eps) for _ in range(layers)
+        )
+
+    def forward(self, x: Tensor, *, causal: bool = False, depth: int | None = None) -> Tensor:
+        """Run the first `depth` layers (all of them by default)."""
+        for layer in self.layers[:depth]:
+            x = layer(x, causal)
+        return x

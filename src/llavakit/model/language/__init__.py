@@ -1,0 +1,1 @@
+"""Language models: embeddings in, next-token logits out."""

@@ -1,0 +1,183 @@
+"""One decoder for the Llama family: Llama, Vicuna, Mistral, Qwen2, Qwen3 (see `LanguageConfig`).
+
+It knows embeddings, positions and a mask; which cache holds its past is the engine's affair.
+Parameter names are those of transformers' `LlamaModel`, with `lm_head` beside them.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from llavakit.config import LanguageConfig
+from llavakit.model.encoder import activation
+from llavakit.model.language.rope import rope_frequencies, rotate
+
+
+class Cache(Protocol):
+    """Where keys and values of earlier tokens are kept."""
+
+    def update(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store new (batch, kv_head, token, head_dim); return all that a query may look at."""
+        ...
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight, in float32 whatever x is (as Llama does)."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = F.rms_norm(x.float(), x.shape[-1:], eps=self.eps)
+        return self.weight * normed.to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with rotary positions."""
+
+    def __init__(self, config: LanguageConfig, layer: int) -> None:
+        super().__init__()
+        hidden, dim, bias = config.hidden_size, config.head_dim, config.qkv_bias
+        self.layer, self.dim = layer, dim
+        self.grouped = config.num_key_value_heads != config.num_attention_heads
+        self.q_proj = nn.Linear(hidden, config.num_attention_heads * dim, bias=bias)
+        self.k_proj = nn.Linear(hidden, config.num_key_value_heads * dim, bias=bias)
+        self.v_proj = nn.Linear(hidden, config.num_key_value_heads * dim, bias=bias)
+        self.o_proj = nn.Linear(config.num_attention_heads * dim, hidden, bias=False)
+        if config.qk_norm:
+            self.q_norm = RMSNorm(dim, config.rms_norm_eps)
+            self.k_norm = RMSNorm(dim, config.rms_norm_eps)
+
+    def forward(
+        self, x: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | None, cache: Cache | None
+    ) -> Tensor:
+        batch, length, _ = x.shape
+        query = self.q_proj(x).view(batch, length, -1, self.dim)  # (batch, token, head, head_dim)
+        key = self.k_proj(x).view(batch, length, -1, self.dim)
+        value = self.v_proj(x).view(batch, length, -1, self.dim)
+        if hasattr(self, "q_norm"):
+            query, key = self.q_norm(query), self.k_norm(key)
+        query = rotate(query.transpose(1, 2), *rope)
+        key = rotate(key.transpose(1, 2), *rope)
+        value = value.transpose(1, 2)
+        if cache is not None:
+            key, value = cache.update(self.layer, key, value)
+        attended = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, is_causal=mask is None and length > 1, enable_gqa=self.grouped
+        )
+        merged: Tensor = self.o_proj(attended.transpose(1, 2).reshape(batch, length, -1))
+        return merged
+
+
+class SwiGLU(nn.Module):
+    """down(act(gate(x)) * up(x))."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.act = activation(config.hidden_act)
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down_proj(self.act(self.gate_proj(x)) * self.up_proj(x))
+        return out
+
+
+class DecoderLayer(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, config: LanguageConfig, layer: int) -> None:
+        super().__init__()
+        self.self_attn = Attention(config, layer)
+        self.mlp = SwiGLU(config)
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(
+        self, x: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | None, cache: Cache | None
+    ) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), rope, mask, cache)
+        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return out
+
+
+class Decoder(nn.Module):
+    """embeddings (batch, token, hidden) -> final hidden states of the same shape."""
+
+    frequencies: Tensor
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(DecoderLayer(config, i) for i in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.reset_buffers()
+        self.tie()
+
+    def reset_buffers(self, device: torch.device | str | None = None) -> None:
+        """Compute what is derived from the config and never stored (also after building on `meta`).
+
+        Kept off the buffer list so that casting the model to bf16 leaves the angles in float32.
+        """
+        with torch.device(device if device is not None else "cpu"):
+            self.frequencies, self.rope_factor = rope_frequencies(self.config)
+
+    def tie(self) -> None:
+        """Make the head share the embedding's weights where the config says so."""
+        if self.config.tie_word_embeddings:
+            self.lm_head.weight = self.embed_tokens.weight
+
+    def forward(
+        self, embeds: Tensor, positions: Tensor, mask: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """Run the layers.
+
+        Args:
+            embeds: (batch, token, hidden)
+            positions: (batch, token), each token's place in its own sequence
+            mask: (batch, 1, token, key) bool, True where a query may look; None: plain causal over
+                the tokens given, or, for a single token, all that the cache holds
+            cache: earlier keys and values; it must be told beforehand where the new ones go
+        """
+        rope = self._angles(positions, embeds.dtype)
+        x = embeds
+        for layer in self.layers:
+            x = layer(x, rope, mask, cache)
+        out: Tensor = self.norm(x)
+        return out
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., hidden) -> (..., vocab)."""
+        out: Tensor = self.lm_head(hidden)
+        return out
+
+    def _angles(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        if self.frequencies.device != positions.device:
+            self.frequencies = self.frequencies.to(positions.device)
+        angles = positions[:, None, :, None].float() * self.frequencies  # (batch, 1, token, head_dim / 2)
+        angles = torch.cat((angles, angles), dim=-1)
+        return (angles.cos() * self.rope_factor).to(dtype), (angles.sin() * self.rope_factor).to(dtype)
+
+
+def causal_mask(queries: Tensor, keys: Tensor, window: int | None, valid: Tensor | None = None) -> Tensor:
+    """Who may look at whom: (batch, 1, query, key) bool.
+
+    Args:
+        queries, keys: positions, (batch, query) and (batch, key)
+        window: how many keys back a query sees, itself included (Mistral)
+        valid: (batch, key), False at padding
+    """
+    distance = queries[:, :, None] - keys[:, None, :]
+    allowed = distance >= 0
+    if window is not None:
+        allowed &= distance < window
+    if valid is not None:
+        allowed &= valid[:, None, :]
+    return allowed[:, None]

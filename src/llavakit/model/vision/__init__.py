@@ -1,0 +1,1 @@
+"""Image encoders: pixels in, patch features out."""
