@@ -1,0 +1,190 @@
+"""How a conversation is written as text for a given language model.
+
+A template yields spans, each marked as learned or not, so that the prompt and the loss mask come
+from one loop and cannot disagree. Wordings and separators are those of the official LLaVA
+repository (`llava/conversation.py`); what is supervised follows its `preprocess_*` functions: the
+answer and the mark that ends it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from llavakit.errors import PromptError, UsageError, nearest
+from llavakit.prompt.messages import Message
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of the prompt: words, or one picture.
+
+    Attributes:
+        trainable: the model learns to write this
+        literal: somebody's own words; no token in them has a special meaning
+        image: the picture that stands here instead of words
+    """
+
+    text: str = ""
+    trainable: bool = False
+    literal: bool = False
+    image: Image.Image | None = None
+
+
+@dataclass(frozen=True)
+class Template:
+    """A way of writing conversations.
+
+    Attributes:
+        system: the system prompt, unless the conversation brings its own
+        roles: what opens the user's and the assistant's turn
+        ends: what closes the user's and the assistant's turn
+        stop: strings that end an answer, beside the tokenizer's own end token
+    """
+
+    name: str
+    style: "Style"
+    system: str
+    roles: tuple[str, str]
+    ends: tuple[str, str]
+    stop: tuple[str, ...] = ()
+
+    def spans(self, messages: Sequence[Message], reply: bool) -> list[Span]:
+        """The conversation as spans; with `reply`, up to where the model's answer begins.
+
+        Raises:
+            PromptError: a turn is empty or out of order.
+        """
+        system, turns = _checked(messages, reply, self)
+        return [span for span in self.style(self, system, turns) if span.text or span.image]
+
+
+Style = Callable[[Template, str, Sequence[Message]], Iterator[Span]]
+
+
+def _checked(messages: Sequence[Message], reply: bool, template: Template) -> tuple[str, list[Message]]:
+    """The system prompt and the turns, in good order."""
+    turns = list(messages)
+    system = turns.pop(0).text if turns and turns[0].role == "system" else template.system
+    for i, message in enumerate(turns):
+        wanted = "assistant" if i % 2 else "user"
+        if message.role != wanted:
+            raise PromptError(f"message {i + 1} is from {message.role!r}: turns go user, assistant, user …")
+        if wanted == "user" and not message.text and template.style is not _plain:
+            raise PromptError("the prompt is empty: ask something")
+    if reply and len(turns) % 2 == 0:
+        raise PromptError("there is nothing to answer: the last message must be the user's")
+    if not turns:
+        raise PromptError("the conversation is empty")
+    return system, turns
+
+
+def _pictures_and_words(message: Message) -> Iterator[Span]:
+    """Pictures first, each on a line of its own, wherever in the turn they stood."""
+    for image in message.images:
+        yield Span(image=image)
+        yield Span("\n")
+    yield Span(message.text, literal=True)
+
+
+def _answer(message: Message, before: str, after: str = "") -> Iterator[Span]:
+    yield Span(before, trainable=True)
+    yield Span(message.text, trainable=True, literal=True)
+    yield Span(after, trainable=True)
+
+
+def _spoken(template: Template, system: str, turns: Sequence[Message]) -> Iterator[Span]:
+    """`system sep USER: question sep ASSISTANT: answer end`: Vicuna, and LLaVA's first "###" form."""
+    if system:
+        yield Span(system + template.ends[0])
+    for message in turns:
+        if message.role == "user":
+            yield Span(f"{template.roles[0]}: ")
+            yield from _pictures_and_words(message)
+            yield Span(template.ends[0])
+        else:
+            yield Span(f"{template.roles[1]}:")
+            yield from _answer(message, " ", template.ends[1])
+    if turns[-1].role == "user":
+        yield Span(f"{template.roles[1]}:")
+
+
+def _bracketed(template: Template, system: str, turns: Sequence[Message]) -> Iterator[Span]:
+    """`[INST] question [/INST] answer </s><s>[INST] …`: Llama 2, Mistral."""
+    begin, end = template.ends
+    for i, message in enumerate(turns):
+        if message.role == "user":
+            yield Span(begin if i else "")  # the first mark is the tokenizer's to add
+            yield Span(f"{template.roles[0]} ")
+            if i == 0 and system:
+                yield Span(f"<<SYS>>\n{system}\n<</SYS>>\n\n")
+            yield from _pictures_and_words(message)
+            yield Span(f" {template.roles[1]}")
+        else:
+            yield from _answer(message, " ", " ")
+            yield Span(end, trainable=True)
+
+
+def _tagged(template: Template, system: str, turns: Sequence[Message]) -> Iterator[Span]:
+    """`<|im_start|>user\\nquestion<|im_end|>…`: MPT, ChatML."""
+    if system:
+        yield Span(f"<|im_start|>system\n{system}{template.ends[0]}")
+    for message in turns:
+        if message.role == "user":
+            yield Span(template.roles[0])
+            yield from _pictures_and_words(message)
+            yield Span(template.ends[0])
+        else:
+            yield Span(template.roles[1])
+            yield from _answer(message, "", template.ends[1])
+    if turns[-1].role == "user":
+        yield Span(template.roles[1])
+
+
+def _plain(template: Template, system: str, turns: Sequence[Message]) -> Iterator[Span]:
+    """The picture, then its caption: the alignment stage. What the user's turn says is left out."""
+    for message in turns:
+        if message.role == "user":
+            for image in message.images:
+                yield Span(image=image)
+        else:
+            yield from _answer(message, "", template.ends[1])
+
+
+_POLITE = "The assistant gives helpful, detailed, and polite answers to the {}'s questions."
+_HUMAN = "A chat between a curious human and an artificial intelligence assistant. " + _POLITE.format("human")
+_USER = "A chat between a curious user and an artificial intelligence assistant. " + _POLITE.format("user")
+_LLAMA_2 = (
+    "You are a helpful language and vision assistant. You are able to understand the visual content that the "
+    "user provides, and assist the user with a variety of tasks using natural language."
+)
+_MPT = (
+    "A conversation between a user and an LLM-based AI assistant. "
+    "The assistant gives helpful and honest answers."
+)
+_TAGS = ("<|im_start|>user\n", "<|im_start|>assistant\n")
+_IM_END = "<|im_end|>"
+
+TEMPLATES: dict[str, Template] = {
+    template.name: template
+    for template in (
+        Template("plain", _plain, "", ("", ""), ("", "\n"), stop=("\n",)),
+        Template("v0", _spoken, _HUMAN, ("Human", "Assistant"), ("###", "###"), stop=("###",)),
+        Template("vicuna_v1", _spoken, _USER, ("USER", "ASSISTANT"), (" ", "</s>"), stop=("</s>",)),
+        Template("llama_2", _bracketed, _LLAMA_2, ("[INST]", "[/INST]"), ("<s>", "</s>"), stop=("</s>",)),
+        Template("mistral_instruct", _bracketed, "", ("[INST]", "[/INST]"), ("", "</s>"), stop=("</s>",)),
+        Template("mpt", _tagged, _MPT, _TAGS, (_IM_END, _IM_END), stop=(_IM_END,)),
+        Template("chatml", _tagged, "Answer the questions.", _TAGS, (_IM_END, _IM_END), stop=(_IM_END,)),
+    )
+}
+
+
+def get_template(name: str) -> Template:
+    """The template called `name`.
+
+    Raises:
+        UsageError: there is none; the nearest name is given.
+    """
+    if name not in TEMPLATES:
+        raise UsageError(f"unknown template {name!r} ({nearest(name, TEMPLATES)})")
+    return TEMPLATES[name]
