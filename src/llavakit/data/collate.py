@@ -1,0 +1,134 @@
+"""Examples into batches of tensors: the last step before the model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from llavakit.config import ImageConfig
+from llavakit.media import preprocess
+from llavakit.prompt.encode import IGNORE, PromptEncoder
+from llavakit.prompt.messages import Message
+from llavakit.prompt.tokenizer import Tokenizer
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 as shares of width and height
+
+
+class Batch:
+    """Tensors that travel together."""
+
+    def to(self, device: torch.device | str) -> Self:
+        moved = {
+            field.name: value.to(device, non_blocking=True)
+            for field in fields(self)  # type: ignore[arg-type]
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class TokenBatch(Batch):
+    """Conversations, padded on the right."""
+
+    ids: Tensor  # (batch, token)
+    labels: Tensor  # (batch, token), IGNORE where not supervised
+    valid: Tensor  # (batch, token) bool, False at padding
+    pixels: Tensor | None  # (image, 3, size, size), in order of placement
+
+
+@dataclass(frozen=True)
+class ContrastiveBatch(Batch):
+    """Pictures with captions, and regions of them with phrases."""
+
+    pixels: Tensor  # (image, 3, size, size)
+    captions: Tensor  # (image, token)
+    phrases: Tensor  # (phrase, token), distinct; apart from the captions because they are far shorter
+    region_image: Tensor  # (region,) which image
+    region_patches: Tensor  # (region, patch) weights that sum to 1
+    region_phrase: Tensor  # (region,) which phrase
+
+
+@dataclass(frozen=True)
+class CaptionedImage:
+    """An example of the contrastive objective."""
+
+    image: Image.Image
+    caption: str
+    regions: tuple[tuple[Box, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class TokenCollator:
+    """Conversations -> `TokenBatch`, cut at `max_length` tokens."""
+
+    encoder: PromptEncoder
+    max_length: int
+
+    def __call__(self, conversations: Sequence[tuple[Message, ...]]) -> TokenBatch:
+        encoded = [self.encoder.encode(messages, reply=False) for messages in conversations]
+        length = min(max(len(e.ids) for e in encoded), self.max_length)
+        ids = torch.full((len(encoded), length), self.encoder.tokenizer.pad_id)
+        labels = torch.full_like(ids, IGNORE)
+        valid = torch.zeros_like(ids, dtype=torch.bool)
+        for row, e in enumerate(encoded):
+            n = min(len(e.ids), length)
+            ids[row, :n] = torch.tensor(e.ids[:n])
+            labels[row, :n] = torch.tensor(e.labels[:n])
+            valid[row, :n] = True
+        images = [image for e in encoded for image in e.images]
+        pixels = torch.from_numpy(self.encoder.pixels(images)) if images else None
+        return TokenBatch(ids, labels, valid, pixels)
+
+
+@dataclass(frozen=True)
+class ContrastiveCollator:
+    """Captioned images -> `ContrastiveBatch`; `grid` is the tower's patches per side."""
+
+    tokenizer: Tokenizer
+    image_config: ImageConfig
+    grid: int
+    max_length: int
+
+    def __call__(self, examples: Sequence[CaptionedImage]) -> ContrastiveBatch:
+        phrases: dict[str, int] = {}
+        image, patches, phrase = [], [], []
+        for i, example in enumerate(examples):
+            for box, words in example.regions:
+                image.append(i)
+                patches.append(patch_weights(box, self.grid))
+                phrase.append(phrases.setdefault(words, len(phrases)))
+        weights = np.stack(patches) if patches else np.zeros((0, self.grid**2), np.float32)
+        return ContrastiveBatch(
+            pixels=torch.from_numpy(np.stack([preprocess(e.image, self.image_config) for e in examples])),
+            captions=self._texts([e.caption for e in examples]),
+            phrases=self._texts(list(phrases)),
+            region_image=torch.tensor(image, dtype=torch.long),
+            region_patches=torch.from_numpy(weights),
+            region_phrase=torch.tensor(phrase, dtype=torch.long),
+        )
+
+    def _texts(self, texts: list[str]) -> Tensor:
+        """Each text ends with the end token, and is filled up with it."""
+        end = self.tokenizer.eos_id
+        rows = [[*self.tokenizer.encode(text)[: self.max_length - 1], end] for text in texts]
+        length = max(map(len, rows), default=0)
+        padded = [row + [end] * (length - len(row)) for row in rows]
+        return torch.tensor(padded, dtype=torch.long).view(len(rows), length)
+
+
+def patch_weights(box: Box, grid: int) -> NDArray[np.float32]:
+    """How much of each patch of a `grid` x `grid` picture lies in `box`, as shares of 1: (patch,)."""
+    edges = np.arange(grid)
+
+    def overlap(low: float, high: float) -> NDArray[np.float64]:
+        inside: NDArray[np.float64] = np.minimum(high * grid, edges + 1) - np.maximum(low * grid, edges)
+        return inside.clip(min=0)
+
+    area = np.outer(overlap(box[1], box[3]), overlap(box[0], box[2])).ravel()
+    weights: NDArray[np.float32] = (area / area.sum()).astype(np.float32)
+    return weights

@@ -1,0 +1,129 @@
+"""One stage: batches in, weights out. Saves often enough to lose little, resumes where it stopped."""
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from llavakit.data.collate import Batch
+from llavakit.errors import LlavaError
+from llavakit.train.recipe import Stage
+from llavakit.train.schedule import cosine
+from llavakit.train.state import State
+
+
+class Examples(Protocol):
+    """A dataset: example `i` is the same whenever it is asked for, which makes resuming exact."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a hook is told after each optimiser step."""
+
+    stage: str
+    step: int  # from 1
+    steps: int
+    loss: float
+    lr: float
+    grad_norm: float
+    examples_per_second: float
+
+
+Hook = Callable[[Step], None]
+Loss = Callable[[Any], Tensor]
+Collate = Callable[[Sequence[Any]], Batch]
+
+
+def run_stage(
+    stage: Stage,
+    model: nn.Module,
+    parameters: list[nn.Parameter],
+    loss: Loss,
+    examples: Examples,
+    collate: Collate,
+    *,
+    seed: int,
+    device: torch.device,
+    state: State,
+    hooks: Sequence[Hook] = (),
+    save_every: int = 500,
+) -> None:
+    """Train `parameters` for the steps of `stage`, from where `state` says an earlier run stopped.
+
+    Raises:
+        LlavaError: the dataset is empty, or the loss is no longer a number.
+    """
+    if len(examples) == 0:
+        raise LlavaError(f"stage {stage.name}: its data {stage.data!r} is empty")
+    steps = stage.steps or math.ceil(float(stage.epochs or 0) * len(examples) / stage.batch)
+    optimiser = _optimiser(stage, parameters)
+    first = state.resume(stage.name, optimiser)
+    model.train()
+    half = stage.precision == "bfloat16"
+    started = time.monotonic()
+    batches = _batches(examples, collate, stage.batch, seed, first, steps)
+    for step, batch in enumerate(batches, start=first):
+        lr = stage.lr * cosine(step, steps, stage.warmup)
+        for group in optimiser.param_groups:
+            group["lr"] = lr
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            value = loss(batch.to(device))
+            torch.autograd.backward(value)
+        norm = nn.utils.clip_grad_norm_(parameters, stage.clip_norm)
+        if not math.isfinite(number := value.item()):
+            raise LlavaError(
+                f"stage {stage.name}, step {step + 1}: the loss is {number}. "
+                f"Lower lr ({stage.lr}) or raise warmup, then run again: it resumes from the last checkpoint"
+            )
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        rate = (step + 1 - first) * stage.batch / (time.monotonic() - started)
+        for hook in hooks:
+            hook(Step(stage.name, step + 1, steps, number, lr, float(norm), rate))
+        if (step + 1) % save_every == 0 or step + 1 == steps:
+            state.save(stage.name, step + 1, optimiser)
+    model.eval()
+
+
+def _optimiser(stage: Stage, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """AdamW; vectors (biases, norms) are not decayed, as is usual."""
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": stage.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=stage.lr, betas=stage.betas, fused=True)
+
+
+def _batches(
+    examples: Examples, collate: Collate, batch: int, seed: int, first: int, steps: int
+) -> Iterator[Batch]:
+    """Batches `first` … `steps`: reshuffled each epoch by `seed`, prepared ahead in another process."""
+    order = itertools.islice(_order(len(examples), seed), first * batch, steps * batch)
+    loader: DataLoader[Any] = DataLoader(
+        examples,  # type: ignore[arg-type]
+        batch_sampler=_chunks(order, batch),
+        collate_fn=collate,
+        num_workers=1,
+        prefetch_factor=4,
+    )
+    yield from loader
+
+
+def _chunks(order: Iterator[int], size: int) -> list[list[int]]:
+    indices = list(order)
+    return [indices[i : i + size] for i in range(0, len(indices), size)]
+
+
+def _order(length: int, seed: int) -> Iterator[int]:
+    for epoch in itertools.count():
+        generator = torch.Generator().manual_seed(seed + epoch)
+        yield from torch.randperm(length, generator=generator).tolist()

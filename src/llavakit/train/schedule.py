@@ -1,0 +1,11 @@
+"""The learning rate: linear warm-up, then a cosine to zero (LLaVA's and CLIP's schedule)."""
+
+import math
+
+
+def cosine(step: int, steps: int, warmup: float) -> float:
+    """The factor on the peak rate at `step` (from 0) of `steps`; `warmup` is a share of `steps`."""
+    ramp = round(warmup * steps)
+    if step < ramp:
+        return (step + 1) / ramp
+    return 0.5 * (1 + math.cos(math.pi * (step - ramp) / max(1, steps - ramp)))
