@@ -50,7 +50,7 @@ def _override(values: dict[str, Any], path: str, text: str) -> None:
         for part in parents:
             place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
         place[int(last) if isinstance(place, list) else last] = value
-    except (ValueError, IndexError, TypeError):
+    except (AttributeError, ValueError, IndexError, TypeError):
         raise UsageError(f"--set {path}={text}: there is no such place in the file") from None
 
 

@@ -11,12 +11,16 @@ from PIL import Image
 from torch import Tensor
 
 from llavakit.config import ImageConfig
+from llavakit.errors import LlavaError, PromptError
 from llavakit.media import preprocess
 from llavakit.prompt.encode import IGNORE, PromptEncoder
 from llavakit.prompt.messages import Message
 from llavakit.prompt.tokenizer import Tokenizer
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 as shares of width and height
+
+
+_GRAIN = 16  # lengths are rounded up to this: few shapes, so that kernels prepared per shape are few
 
 
 class Batch:
@@ -33,11 +37,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class TokenBatch(Batch):
-    """Conversations, padded on the right."""
+    """Conversations, padded on the right, where causal attention never looks and no label is."""
 
     ids: Tensor  # (batch, token)
     labels: Tensor  # (batch, token), IGNORE where not supervised
-    valid: Tensor  # (batch, token) bool, False at padding
     pixels: Tensor | None  # (image, 3, size, size), in order of placement
 
 
@@ -71,18 +74,27 @@ class TokenCollator:
 
     def __call__(self, conversations: Sequence[tuple[Message, ...]]) -> TokenBatch:
         encoded = [self.encoder.encode(messages, reply=False) for messages in conversations]
-        length = min(max(len(e.ids) for e in encoded), self.max_length)
+        longest = max(len(e.ids) for e in encoded)
+        length = min(-(-longest // _GRAIN) * _GRAIN, self.max_length)
+        if (end := max((end for e in encoded for _, end in e.image_spans), default=0)) > length:
+            raise PromptError(
+                f"a picture ends at token {end} of its conversation, which is cut at {self.max_length}: "
+                "raise max_position_embeddings, or leave such rows out"
+            )
         ids = torch.full((len(encoded), length), self.encoder.tokenizer.pad_id)
         labels = torch.full_like(ids, IGNORE)
-        valid = torch.zeros_like(ids, dtype=torch.bool)
         for row, e in enumerate(encoded):
             n = min(len(e.ids), length)
             ids[row, :n] = torch.tensor(e.ids[:n])
             labels[row, :n] = torch.tensor(e.labels[:n])
-            valid[row, :n] = True
         images = [image for e in encoded for image in e.images]
         pixels = torch.from_numpy(self.encoder.pixels(images)) if images else None
-        return TokenBatch(ids, labels, valid, pixels)
+        return TokenBatch(ids, labels, pixels)
+
+    def size(self, conversation: tuple[Message, ...]) -> int:
+        """Characters, and a picture's tokens as if they were words."""
+        pictures = sum(1 for message in conversation for _ in message.images)
+        return sum(len(m.text) for m in conversation) + 4 * self.encoder.tokens_per_image * pictures
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,10 @@ class ContrastiveCollator:
             region_phrase=torch.tensor(phrase, dtype=torch.long),
         )
 
+    def size(self, example: CaptionedImage) -> int:
+        """Characters of the caption."""
+        return len(example.caption)
+
     def _texts(self, texts: list[str]) -> Tensor:
         """Each text ends with the end token, and is filled up with it."""
         end = self.tokenizer.eos_id
@@ -129,6 +145,8 @@ def patch_weights(box: Box, grid: int) -> NDArray[np.float32]:
         inside: NDArray[np.float64] = np.minimum(high * grid, edges + 1) - np.maximum(low * grid, edges)
         return inside.clip(min=0)
 
+    if not (box[0] < box[2] and box[1] < box[3]):
+        raise LlavaError(f"the region {box} is empty: x0 < x1 and y0 < y1 are shares of width and height")
     area = np.outer(overlap(box[1], box[3]), overlap(box[0], box[2])).ravel()
     weights: NDArray[np.float32] = (area / area.sum()).astype(np.float32)
     return weights

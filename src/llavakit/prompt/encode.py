@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 
@@ -10,13 +10,14 @@ import numpy as np
 from PIL import Image
 
 from llavakit.config import ImageConfig
-from llavakit.errors import PromptError
+from llavakit.errors import CheckpointError, PromptError
 from llavakit.media import preprocess
 from llavakit.prompt.messages import Message
 from llavakit.prompt.templates import Span, Template
 from llavakit.prompt.tokenizer import Tokenizer
 
 IGNORE = -100  # label of a token that is not learned, as torch's cross_entropy has it
+_MARKERS = ("<im_start>", "<im_end>")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Encoded:
         labels: the id where the model should learn to write it, else `IGNORE`
         images: the pictures in order of placement
         image_spans: (start, end) in `ids` of each picture
-        text: the prompt as written, `<image>` for each picture
+        text: the prompt as written, the image token's letters once for each picture
     """
 
     ids: list[int]
@@ -51,6 +52,19 @@ class PromptEncoder:
     image_config: ImageConfig
     image_markers: bool = False
 
+    def __post_init__(self) -> None:
+        if self.image_markers and not set(_MARKERS) <= self.tokenizer.special.keys():
+            raise CheckpointError(f"the tokenizer has no {' and '.join(_MARKERS)}: turn image_markers off")
+
+    @cached_property
+    def end_ids(self) -> frozenset[int]:
+        """Tokens that end an answer: the end token, and the template's stop marks that are one token.
+
+        Such a mark is left out when tokens become text, so it can only be seen by its id.
+        """
+        special = self.tokenizer.special
+        return frozenset({self.tokenizer.eos_id, *(special[s] for s in self.template.stop if s in special)})
+
     def encode(self, messages: Sequence[Message], reply: bool = True) -> Encoded:
         """Encode a conversation; with `reply`, up to where the model's answer begins.
 
@@ -62,13 +76,21 @@ class PromptEncoder:
     def encode_written(self, text: str, images: Sequence[Image.Image]) -> Encoded:
         """Encode a prompt that somebody has already written, `<image>` where each picture goes.
 
+        Markers around a picture may be written or not.
+
         Raises:
-            PromptError: the number of `<image>` is not the number of pictures.
+            PromptError: it is empty, or its `<image>` are not as many as the pictures.
         """
-        pieces = text.split(self.tokenizer.image_token)
+        if not text:
+            raise PromptError("the prompt is empty: ask something")
+        token = self.tokenizer.image_token
+        if self.image_markers:
+            text = text.replace(token.join(_MARKERS), token)
+        pieces = text.split(token)
         if len(pieces) - 1 != len(images):
             raise PromptError(
-                f"the prompt has {len(pieces) - 1} {self.tokenizer.image_token} and {len(images)} pictures are given"
+                f"the prompt has {len(pieces) - 1} {token} and {len(images)} pictures are given: "
+                "write one for each"
             )
         spans = [Span(pieces[0])]
         for image, piece in zip(images, pieces[1:], strict=True):
@@ -84,53 +106,51 @@ class PromptEncoder:
         labels = [IGNORE] * len(ids)
         images: list[Image.Image] = []
         places: list[tuple[int, int]] = []
-        written: list[str] = []
-        for piece in self._pieces(spans):
-            if isinstance(piece, Span) and piece.image is not None:
+        atoms = list(self._atoms(spans))
+        for i, piece in enumerate(self._pieces(atoms)):
+            if isinstance(piece, list):
+                new, learned = self._words(piece, first=i == 0)
+            elif piece.image is not None:
                 places.append((len(ids), len(ids) + self.tokens_per_image))
                 images.append(piece.image)
                 new = [self.tokenizer.image_token_id] * self.tokens_per_image
                 learned = [False] * len(new)
-                written.append(self.tokenizer.image_token)
-            elif isinstance(piece, Span):
-                new, learned = [self.tokenizer.special[piece.text][0]], [piece.trainable]
-                written.append(piece.text)
             else:
-                new, learned = self._words(piece, first=not written)
-                written += [span.text for span in piece]
+                new, learned = [self.tokenizer.special[piece.text]], [piece.trainable]
             ids += new
             labels += [i if own else IGNORE for i, own in zip(new, learned, strict=True)]
-        return Encoded(ids, labels, tuple(images), places, "".join(written))
+        return Encoded(ids, labels, tuple(images), places, "".join(span.text for span in atoms))
 
-    def _pieces(self, spans: list[Span]) -> Iterator[Span | list[Span]]:
+    def _atoms(self, spans: list[Span]) -> Iterator[Span]:
+        """Spans cut so that pictures and the template's special tokens stand alone, by their names."""
+        before, after = _MARKERS if self.image_markers else ("", "")
+        for span in spans:
+            if span.image is not None:
+                yield from (Span(before), replace(span, text=self.tokenizer.image_token), Span(after))
+            elif span.literal:
+                yield span
+            else:
+                yield from (Span(text, span.trainable) for text in self._special.split(span.text))
+
+    def _pieces(self, atoms: list[Span]) -> Iterator[Span | list[Span]]:
         """Pictures and special tokens one by one, and between them runs of words.
 
         A run is encoded as one text: where one span ends and the next begins must not show in the
         tokens, just as it does not in the reference, which encodes whole prompts.
         """
         run: list[Span] = []
-        for span in self._atoms(spans):
-            if span.image is None and (span.literal or span.text not in self.tokenizer.special):
+        eaten = False  # whether the token before the run takes the space after it
+        for span in atoms:
+            if span.literal or span.text not in self.tokenizer.special:
                 run.append(span)
                 continue
-            if run:
+            before, after = self.tokenizer.eats_space[span.text]
+            if run := _trimmed(run, left=eaten, right=before):
                 yield run
-            run = []
             yield span
-        if run:
+            run, eaten = [], after
+        if run := _trimmed(run, left=eaten, right=False):
             yield run
-
-    def _atoms(self, spans: list[Span]) -> Iterator[Span]:
-        """Spans cut so that every special token of the template stands alone."""
-        for span in spans:
-            if span.image is not None and self.image_markers:
-                yield from (Span("<im_start>"), span, Span("<im_end>"))
-            elif span.image is not None or span.literal:
-                yield span
-            else:
-                for text in self._special.split(span.text):
-                    if text:
-                        yield Span(text, span.trainable)
 
     @cached_property
     def _special(self) -> re.Pattern[str]:
@@ -143,3 +163,16 @@ class PromptEncoder:
         ends = list(accumulate(len(span.text) for span in run))
         owner = np.searchsorted(ends, [max(start, end - 1) for start, end in encoding.offsets], side="right")
         return encoding.ids, [run[min(i, len(run) - 1)].trainable for i in owner]
+
+
+def _trimmed(run: list[Span], left: bool, right: bool) -> list[Span]:
+    """A run without empty spans, nor the space that a token beside it takes to itself."""
+    while run and not (text := run[0].text.lstrip() if left else run[0].text):
+        run = run[1:]
+    if run:
+        run = [replace(run[0], text=text), *run[1:]]
+    while run and not (text := run[-1].text.rstrip() if right else run[-1].text):
+        run = run[:-1]
+    if run:
+        run = [*run[:-1], replace(run[-1], text=text)]
+    return run

@@ -4,7 +4,6 @@ Where a picture stands is said by the structure of a message alone; the letters 
 somebody's text are just letters.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,8 +25,8 @@ class Message:
         return " ".join(part.strip() for part in self.content if isinstance(part, str)).strip()
 
     @property
-    def images(self) -> Iterator[Image.Image]:
-        return (part for part in self.content if not isinstance(part, str))
+    def images(self) -> tuple[Image.Image, ...]:
+        return tuple(part for part in self.content if not isinstance(part, str))
 
 
 def user(*content: Part) -> Message:

@@ -2,8 +2,9 @@
 
 A template yields spans, each marked as learned or not, so that the prompt and the loss mask come
 from one loop and cannot disagree. Wordings and separators are those of the official LLaVA
-repository (`llava/conversation.py`); what is supervised follows its `preprocess_*` functions: the
-answer and the mark that ends it.
+repository (`llava/conversation.py`, where `v0` is called `llava_v0`, `llama_2` `llava_llama_2` and
+`chatml` `chatml_direct`); what is supervised follows its `preprocess_*` functions: the answer and
+the mark that ends it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -53,50 +54,52 @@ class Template:
         """The conversation as spans; with `reply`, up to where the model's answer begins.
 
         Raises:
-            PromptError: a turn is empty or out of order.
+            PromptError: a turn is empty or out of order, or a picture is not the user's.
         """
-        system, turns = _checked(messages, reply, self)
-        return [span for span in self.style(self, system, turns) if span.text or span.image]
+        system, turns = _checked(messages, reply, self.system)
+        return [span for span in self.style(self, system, turns, reply) if span.text or span.image]
 
 
-Style = Callable[[Template, str, Sequence[Message]], Iterator[Span]]
+Style = Callable[[Template, str, Sequence[Message], bool], Iterator[Span]]
 
 
-def _checked(messages: Sequence[Message], reply: bool, template: Template) -> tuple[str, list[Message]]:
+def _checked(messages: Sequence[Message], reply: bool, default: str) -> tuple[str, list[Message]]:
     """The system prompt and the turns, in good order."""
     turns = list(messages)
-    system = turns.pop(0).text if turns and turns[0].role == "system" else template.system
-    for i, message in enumerate(turns):
-        wanted = "assistant" if i % 2 else "user"
-        if message.role != wanted:
-            raise PromptError(f"message {i + 1} is from {message.role!r}: turns go user, assistant, user …")
-        if wanted == "user" and not message.text and template.style is not _plain:
-            raise PromptError("the prompt is empty: ask something")
-    if reply and len(turns) % 2 == 0:
-        raise PromptError("there is nothing to answer: the last message must be the user's")
+    system = turns.pop(0).text if turns and turns[0].role == "system" else default
     if not turns:
-        raise PromptError("the conversation is empty")
+        raise PromptError("the conversation is empty: ask something")
+    for i, message in enumerate(turns):
+        if message.role != ("assistant" if i % 2 else "user"):
+            raise PromptError(f"turn {i + 1} is from {message.role!r}: turns go user, assistant, user …")
+    if any(message.images for message in messages if message.role != "user"):
+        raise PromptError("only the user can show pictures: move them to a user's turn")
+    if reply and turns[-1].role != "user":
+        raise PromptError("there is nothing to answer: the last message must be the user's")
     return system, turns
 
 
 def _pictures_and_words(message: Message) -> Iterator[Span]:
     """Pictures first, each on a line of its own, wherever in the turn they stood."""
+    if not message.text:
+        raise PromptError("the prompt is empty: ask something")
     for image in message.images:
         yield Span(image=image)
         yield Span("\n")
     yield Span(message.text, literal=True)
 
 
-def _answer(message: Message, before: str, after: str = "") -> Iterator[Span]:
+def _answer(message: Message, before: str, after: str) -> Iterator[Span]:
     yield Span(before, trainable=True)
     yield Span(message.text, trainable=True, literal=True)
     yield Span(after, trainable=True)
 
 
-def _spoken(template: Template, system: str, turns: Sequence[Message]) -> Iterator[Span]:
+def _spoken(template: Template, system: str, turns: Sequence[Message], reply: bool) -> Iterator[Span]:
     """`system sep USER: question sep ASSISTANT: answer end`: Vicuna, and LLaVA's first "###" form."""
     if system:
-        yield Span(system + template.ends[0])
+        yield Span(system, literal=True)
+        yield Span(template.ends[0])
     for message in turns:
         if message.role == "user":
             yield Span(f"{template.roles[0]}: ")
@@ -105,11 +108,11 @@ def _spoken(template: Template, system: str, turns: Sequence[Message]) -> Iterat
         else:
             yield Span(f"{template.roles[1]}:")
             yield from _answer(message, " ", template.ends[1])
-    if turns[-1].role == "user":
+    if reply:
         yield Span(f"{template.roles[1]}:")
 
 
-def _bracketed(template: Template, system: str, turns: Sequence[Message]) -> Iterator[Span]:
+def _bracketed(template: Template, system: str, turns: Sequence[Message], reply: bool) -> Iterator[Span]:
     """`[INST] question [/INST] answer </s><s>[INST] …`: Llama 2, Mistral."""
     begin, end = template.ends
     for i, message in enumerate(turns):
@@ -117,18 +120,21 @@ def _bracketed(template: Template, system: str, turns: Sequence[Message]) -> Ite
             yield Span(begin if i else "")  # the first mark is the tokenizer's to add
             yield Span(f"{template.roles[0]} ")
             if i == 0 and system:
-                yield Span(f"<<SYS>>\n{system}\n<</SYS>>\n\n")
+                yield Span("<<SYS>>\n")
+                yield Span(system, literal=True)
+                yield Span("\n<</SYS>>\n\n")
             yield from _pictures_and_words(message)
             yield Span(f" {template.roles[1]}")
         else:
-            yield from _answer(message, " ", " ")
-            yield Span(end, trainable=True)
+            yield from _answer(message, " ", f" {end}")
 
 
-def _tagged(template: Template, system: str, turns: Sequence[Message]) -> Iterator[Span]:
+def _tagged(template: Template, system: str, turns: Sequence[Message], reply: bool) -> Iterator[Span]:
     """`<|im_start|>user\\nquestion<|im_end|>…`: MPT, ChatML."""
     if system:
-        yield Span(f"<|im_start|>system\n{system}{template.ends[0]}")
+        yield Span("<|im_start|>system\n")
+        yield Span(system, literal=True)
+        yield Span(template.ends[0])
     for message in turns:
         if message.role == "user":
             yield Span(template.roles[0])
@@ -137,18 +143,19 @@ def _tagged(template: Template, system: str, turns: Sequence[Message]) -> Iterat
         else:
             yield Span(template.roles[1])
             yield from _answer(message, "", template.ends[1])
-    if turns[-1].role == "user":
+    if reply:
         yield Span(template.roles[1])
 
 
-def _plain(template: Template, system: str, turns: Sequence[Message]) -> Iterator[Span]:
+def _plain(template: Template, system: str, turns: Sequence[Message], reply: bool) -> Iterator[Span]:
     """The picture, then its caption: the alignment stage. What the user's turn says is left out."""
     for message in turns:
-        if message.role == "user":
-            for image in message.images:
-                yield Span(image=image)
-        else:
+        if message.role == "assistant":
             yield from _answer(message, "", template.ends[1])
+        elif not message.images:
+            raise PromptError("the plain template writes captions of pictures: show one")
+        else:
+            yield from (Span(image=image) for image in message.images)
 
 
 _POLITE = "The assistant gives helpful, detailed, and polite answers to the {}'s questions."

@@ -1,7 +1,9 @@
 """Text and token ids: the `tokenizers` library, and which ids have a meaning of their own."""
 
 import json
+import secrets
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,27 +29,30 @@ class Tokenizer:
         pad_token: str | None,
         image_token: str,
     ) -> None:
-        if backend.token_to_id(image_token) is None:
-            backend.add_special_tokens([AddedToken(image_token, special=True, normalized=False)])
+        pad_token = pad_token or eos_token
+        for name in filter(None, (bos_token, eos_token, pad_token)):
+            if backend.token_to_id(name) is None:
+                raise CheckpointError(f"the tokenizer has no token {name!r}, which its configuration names")
+        known = {token.content for token in backend.get_added_tokens_decoder().values()}
+        for name in filter(None, (bos_token, eos_token, pad_token, image_token)):
+            if name not in known:  # in a text, a mere word of the vocabulary would not be found
+                backend.add_special_tokens([AddedToken(name, special=True, normalized=False)])
         backend.no_padding()
         backend.no_truncation()
         self.backend = backend
-        self.bos_token, self.eos_token, self.image_token = bos_token, eos_token, image_token
-        self.pad_token = pad_token or eos_token
-        self.bos_id = None if bos_token is None else self._id(bos_token)
-        self.eos_id = self._id(eos_token)
-        self.pad_id = self._id(self.pad_token)
-        self.image_token_id = self._id(image_token)
+        self.bos_token, self.eos_token, self.pad_token = bos_token, eos_token, pad_token
+        self.image_token = image_token
+        added = backend.get_added_tokens_decoder()
+        self.special = {token.content: i for i, token in added.items() if _has_meaning(token)}
+        self.eats_space = {token.content: (token.lstrip, token.rstrip) for token in added.values()}
+        self.silent = frozenset(i for i, token in added.items() if token.special)  # not decoded
+        self.bos_id = None if bos_token is None else self.special[bos_token]
+        self.eos_id = self.special[eos_token]
+        self.pad_id = self.special[pad_token]
+        self.image_token_id = self.special[image_token]
         self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
-        self.special = {token.content: (i, token) for i, token in backend.get_added_tokens_decoder().items()}
-        self.prefix: list[int] = backend.encode("").ids  # what opens every text: usually the begin token
-        self._plain, self._plain_inside = _without_special_tokens(backend)
-
-    def _id(self, token: str) -> int:
-        found = self.backend.token_to_id(token)
-        if found is None:
-            raise CheckpointError(f"the tokenizer has no token {token!r}, which its configuration names")
-        return int(found)
+        self.prefix = _opening(backend)
+        self._plain, self._plain_inside = _without(set(self.special), backend)
 
     @classmethod
     def load(cls, folder: Path, image_token: str = "<image>") -> Self:
@@ -58,7 +63,12 @@ class Tokenizer:
         """
         path = folder / "tokenizer.json"
         if not path.is_file():
-            raise CheckpointError(f"{folder} has no tokenizer.json: the model is incomplete")
+            remedy = (
+                "save it once with transformers' fast tokenizer"
+                if (folder / "tokenizer.model").is_file()
+                else "the model is incomplete, fetch it again"
+            )
+            raise CheckpointError(f"{folder} has no tokenizer.json: {remedy}")
         try:
             backend = Backend.from_file(str(path))
         except Exception as error:  # the library raises plain Exception
@@ -66,10 +76,7 @@ class Tokenizer:
         names: dict[str, Any] = {}
         for name in ("special_tokens_map.json", "tokenizer_config.json"):
             if (folder / name).is_file():
-                try:
-                    names |= json.loads((folder / name).read_text(encoding="utf-8"))
-                except ValueError as error:
-                    raise CheckpointError(f"{folder / name} is not readable JSON ({error})") from None
+                names |= {key: value for key, value in _read(folder / name).items() if value is not None}
         bos, eos, pad = (_content(names.get(f"{kind}_token")) for kind in ("bos", "eos", "pad"))
         if eos is None:
             raise CheckpointError(f"{folder / 'tokenizer_config.json'} names no eos_token")
@@ -122,19 +129,50 @@ class Tokenizer:
         return text
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not readable JSON ({error}): fetch it again") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} is not a JSON object: fetch it again")
+    return values
+
+
 def _content(token: Any) -> str | None:
     """A token's text, however the file spells it."""
     return token.get("content") if isinstance(token, dict) else token
 
 
-def _without_special_tokens(backend: Backend) -> tuple[Backend, Backend]:
+def _has_meaning(token: AddedToken) -> bool:
+    """Not so the runs of spaces that GPT-NeoX, and with it MPT, keeps as added tokens: they are text."""
+    return bool(token.special or token.content.strip())
+
+
+def _opening(backend: Backend) -> list[int]:
+    """What stands before every text: usually the begin token."""
+    encoding = backend.encode("a")
+    before = takewhile(bool, encoding.special_tokens_mask)
+    return list(encoding.ids[: sum(before)])
+
+
+def _without(special: set[str], backend: Backend) -> tuple[Backend, Backend]:
     """Copies of `backend` that see letters only: for the beginning of a text, and for inside it.
 
     They differ where a Metaspace opens just the first stretch of a text with a space; the older
     way, a normaliser that prepends one, does so for every stretch.
     """
     description = json.loads(backend.to_str())
-    description |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
+    description |= {"post_processor": None, "truncation": None, "padding": None}
+    # They get names that nobody can type. Without them at all, the tokens behind would move up.
+    hidden = {text: f"{secrets.token_hex(16)} {text}" for text in special}
+    for token in description["added_tokens"]:
+        token["content"] = hidden.get(token["content"], token["content"])
+    model = description["model"]
+    if model["type"] == "BPE":  # whose merges may spell a special token, if it was trained on its letters
+        model["vocab"] = {hidden.get(text, text): i for text, i in model["vocab"].items()}
+        model["merges"] = [pair for pair in model["merges"] if not {*pair, "".join(pair)} & special]
+        model["unk_token"] = hidden.get(model["unk_token"], model["unk_token"])
     plain = Backend.from_str(json.dumps(description))
     scheme = _metaspace(description.get("pre_tokenizer"))
     if scheme is None or scheme.get("prepend_scheme") != "first":
@@ -150,11 +188,14 @@ def _metaspace(pre_tokenizer: dict[str, Any] | None) -> dict[str, Any] | None:
     return next((step for step in steps if step["type"] == "Metaspace"), None)
 
 
+_PATIENCE = 32  # ids that may leave a character incomplete, before they are taken for rubbish
+
+
 class TextStream:
     """Ids to text as they come: whole characters, with the spaces a full decode would have.
 
     Each id costs the decoding of a few, not of all: a window that begins where the text was last
-    known to be whole.
+    known to be whole. A character is at most four ids; only bytes that are no text take longer.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -164,9 +205,11 @@ class TextStream:
 
     def push(self, token: int) -> str:
         """The new text, empty while a character is incomplete."""
+        if token in self._tokenizer.silent or self._tokenizer.backend.id_to_token(token) is None:
+            return ""  # nothing that is decoded
         self._window.append(token)
         text = self._pending()
-        if text.endswith("\ufffd"):
+        if text.endswith("\ufffd") and len(self._window) - self._shown < _PATIENCE:
             return ""
         if text:
             self._window = self._window[self._shown :]

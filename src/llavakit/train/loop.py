@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,17 @@ class Step:
 
 Hook = Callable[[Step], None]
 Loss = Callable[[Any], Tensor]
-Collate = Callable[[Sequence[Any]], Batch]
+_POOL = 8  # batches whose examples are sorted by length together
+
+
+class Collate(Protocol):
+    """Examples into a batch."""
+
+    def __call__(self, examples: Sequence[Any], /) -> Batch: ...
+
+    def size(self, example: Any, /) -> int:
+        """About how long an example is; only the order matters."""
+        ...
 
 
 def run_stage(
@@ -70,7 +81,7 @@ def run_stage(
     model.train()
     half = stage.precision == "bfloat16"
     started = time.monotonic()
-    batches = _batches(examples, collate, stage.batch, seed, first, steps)
+    batches = _batches(examples, collate, stage, seed, first, steps)
     for step, batch in enumerate(batches, start=first):
         lr = stage.lr * cosine(step, steps, stage.warmup)
         for group in optimiser.param_groups:
@@ -104,23 +115,44 @@ def _optimiser(stage: Stage, parameters: list[nn.Parameter]) -> torch.optim.Opti
 
 
 def _batches(
-    examples: Examples, collate: Collate, batch: int, seed: int, first: int, steps: int
+    examples: Examples, collate: Collate, stage: Stage, seed: int, first: int, steps: int
 ) -> Iterator[Batch]:
-    """Batches `first` … `steps`: reshuffled each epoch by `seed`, prepared ahead in another process."""
-    order = itertools.islice(_order(len(examples), seed), first * batch, steps * batch)
-    loader: DataLoader[Any] = DataLoader(
+    """Batches `first` … `steps`: reshuffled each epoch by `seed`, prepared ahead in another process.
+
+    They come in pools, within which examples may be sorted by length; a resumed run reads its first
+    pool again and skips what it has done.
+    """
+    pool = _POOL if stage.group_by_length else 1
+    begin = first - first % pool
+    order = itertools.islice(_order(len(examples), seed), begin * stage.batch, steps * stage.batch)
+    loader: DataLoader[list[Batch]] = DataLoader(
         examples,  # type: ignore[arg-type]
-        batch_sampler=_chunks(order, batch),
-        collate_fn=collate,
+        batch_sampler=_chunks(list(order), pool * stage.batch),
+        collate_fn=_Pool(collate, stage.batch, seed),
         num_workers=1,
         prefetch_factor=4,
     )
-    yield from loader
+    yield from itertools.islice(itertools.chain.from_iterable(loader), first - begin, None)
 
 
-def _chunks(order: Iterator[int], size: int) -> list[list[int]]:
-    indices = list(order)
-    return [indices[i : i + size] for i in range(0, len(indices), size)]
+@dataclass(frozen=True)
+class _Pool:
+    """Examples of several batches -> the batches, each of examples about equally long, in random order."""
+
+    collate: Collate
+    batch: int
+    seed: int
+
+    def __call__(self, examples: list[Any]) -> list[Batch]:
+        if len(examples) <= self.batch:
+            return [self.collate(examples)]
+        chunks = _chunks(sorted(examples, key=self.collate.size), self.batch)
+        random.Random(f"{self.seed} {self.collate.size(examples[0])}").shuffle(chunks)
+        return [self.collate(chunk) for chunk in chunks]
+
+
+def _chunks(items: list[Any], size: int) -> list[list[Any]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def _order(length: int, seed: int) -> Iterator[int]:

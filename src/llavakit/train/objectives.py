@@ -21,7 +21,7 @@ def next_token_loss(llava: Llava, batch: TokenBatch) -> Tensor:
     Raises:
         LlavaError: nothing in the batch is supervised; training on it would teach nothing.
     """
-    hidden = llava.hidden_states(batch.ids, batch.pixels, batch.valid)
+    hidden = llava.hidden_states(batch.ids, batch.pixels)
     targets = batch.labels[:, 1:]
     supervised = targets != IGNORE
     if not supervised.any():

@@ -40,6 +40,7 @@ class Stage(Strict):
     weight_decay: float = Field(0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
     clip_norm: float = Field(1.0, gt=0)
+    group_by_length: bool = False  # batches of conversations about equally long: less padding
     precision: Literal["float32", "bfloat16"] = "bfloat16"  # of the arithmetic; weights stay float32
 
     @model_validator(mode="after")

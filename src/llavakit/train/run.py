@@ -11,6 +11,8 @@ import llavakit
 from llavakit.checkpoint import Checkpoint, load, save
 from llavakit.config import LlavaConfig
 from llavakit.data.collate import ContrastiveCollator, TokenCollator
+from llavakit.model.encoder import EncoderLayer
+from llavakit.model.language.decoder import DecoderLayer
 from llavakit.prompt.encode import PromptEncoder
 from llavakit.prompt.messages import assistant, user
 from llavakit.prompt.templates import get_template
@@ -37,10 +39,12 @@ def train(
     device: torch.device | str = "cpu",
     hooks: Sequence[Hook] = (),
     save_every: int = 500,
+    compile: bool = False,
 ) -> Checkpoint:
     """Run every stage of `recipe`; the model lands in `out/model`.
 
-    Killed at any moment, the same call goes on from the last saved step.
+    Killed at any moment, the same call goes on from the last saved step. `compile` has torch fuse the
+    transformers' layers: a minute's wait (and a C++ compiler, on a CPU) for steps 1.5 times as fast.
     """
     device = torch.device(device)
     out.mkdir(parents=True, exist_ok=True)
@@ -49,6 +53,10 @@ def train(
     trainee = Trainee(checkpoint.model, _text_tower(recipe, checkpoint.tokenizer), recipe.projection_dim)
     state = State(out / "state.pt", trainee, fingerprint)
     trainee.to(device)
+    if compile:
+        for module in trainee.modules():
+            if isinstance(module, EncoderLayer | DecoderLayer):
+                module.compile(dynamic=True)
     names = [stage.name for stage in recipe.stages]
     first = names.index(state.stage) if state.stage else 0
     for index, stage in enumerate(recipe.stages[first:], start=first):
