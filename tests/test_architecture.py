@@ -24,6 +24,7 @@ ARROWS: dict[str, set[str]] = {
     "pipeline": {"chat", "llava", "engine", "prompt", "media"},
     "evaluate": set(),
     "tiny": {"data", "train", "prompt", "evaluate"},
+    "__main__": {"cli"},
     "cli": {
         "chat", "checkpoint", "data", "engine", "evaluate", "llava", "media", "model", "prompt", "tiny",
         "train",

@@ -39,11 +39,11 @@ def train(
     device: torch.device | str = "cpu",
     hooks: Sequence[Hook] = (),
     save_every: int = 500,
-    compile: bool = False,
+    compiled: bool = False,
 ) -> Checkpoint:
     """Run every stage of `recipe`; the model lands in `out/model`.
 
-    Killed at any moment, the same call goes on from the last saved step. `compile` has torch fuse the
+    Killed at any moment, the same call goes on from the last saved step. `compiled` has torch fuse the
     transformers' layers: a minute's wait (and a C++ compiler, on a CPU) for steps 1.5 times as fast.
     """
     device = torch.device(device)
@@ -53,7 +53,7 @@ def train(
     trainee = Trainee(checkpoint.model, _text_tower(recipe, checkpoint.tokenizer), recipe.projection_dim)
     state = State(out / "state.pt", trainee, fingerprint)
     trainee.to(device)
-    if compile:
+    if compiled:
         for module in trainee.modules():
             if isinstance(module, EncoderLayer | DecoderLayer):
                 module.compile(dynamic=True)
@@ -68,7 +68,7 @@ def train(
             loss,
             open_data(stage.data, stage.images),
             collate,
-            seed=recipe.seed + 1000 * index,
+            seed=recipe.seed + 1000 * index if stage.seed is None else stage.seed,
             device=device,
             state=state,
             hooks=hooks,

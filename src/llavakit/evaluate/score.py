@@ -1,0 +1,58 @@
+"""A score is never alone: how many questions, what chance gives, and a 95 % interval."""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_Z = 1.959964  # of a two-sided 95 % interval
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Score:
+    """A share in 0 … 1.
+
+    `chance` is what the best constant answer scores on the same questions; None where no constant
+    answer makes sense.
+    """
+
+    name: str
+    value: float
+    n: int
+    low: float
+    high: float
+    chance: float | None
+
+
+def accuracy(name: str, right: Sequence[bool], truths: Sequence[str] | None = None) -> Score:
+    """The share of right answers, with Wilson's interval (1927).
+
+    `truths`, where given, tell what the commonest answer would have scored.
+    """
+    n = len(right)
+    share = sum(right) / n
+    spread = 1 + _Z**2 / n
+    centre = (share + _Z**2 / (2 * n)) / spread
+    half = _Z / spread * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    chance = None if truths is None else Counter(truths).most_common(1)[0][1] / n
+    return Score(name, share, n, max(0.0, centre - half), min(1.0, centre + half), chance)
+
+
+def f1(name: str, truths: Sequence[bool], answers: Sequence[bool | None], seed: int = 0) -> Score:
+    """F1 of the positive class, with a bootstrap interval; an answer of None is neither yes nor no.
+
+    Chance is always saying yes.
+    """
+    pairs = list(zip(truths, answers, strict=True))
+    rng = random.Random(seed)
+    drawn = sorted(_f1(rng.choices(pairs, k=len(pairs))) for _ in range(_RESAMPLES))
+    low, high = drawn[round(0.025 * _RESAMPLES)], drawn[round(0.975 * _RESAMPLES) - 1]
+    return Score(name, _f1(pairs), len(pairs), low, high, _f1([(truth, True) for truth in truths]))
+
+
+def _f1(pairs: Sequence[tuple[bool, bool | None]]) -> float:
+    hits = sum(truth and answer is True for truth, answer in pairs)
+    wrong = sum((answer is True) != truth for truth, answer in pairs)
+    return 2 * hits / (2 * hits + wrong) if hits else 0.0
