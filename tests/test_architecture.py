@@ -21,7 +21,7 @@ ARROWS: dict[str, set[str]] = {
     "train": {"data", "checkpoint", "model", "prompt"},
     "chat": {"engine", "checkpoint", "model", "prompt", "media", "llava"},
     "llava": {"chat", "engine", "checkpoint", "model", "prompt", "media"},
-    "pipeline": {"chat", "llava", "engine", "prompt", "media"},
+    "pipelines": {"chat", "llava", "engine", "prompt", "media"},
     "evaluate": set(),
     "tiny": {"data", "train", "prompt", "evaluate"},
     "__main__": {"cli"},

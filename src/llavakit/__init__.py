@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llavakit.chat import Chat, LLaVAChatBot
-    from llavakit.llava import LLaVA, Reply
-    from llavakit.pipeline import pipeline
+    from llavakit.engine import Reply
+    from llavakit.llava import LLaVA
+    from llavakit.pipelines import pipeline
 
 __version__ = "0.1.0"
 __all__ = ["Chat", "LLaVA", "LLaVAChatBot", "Reply", "__version__", "pipeline"]
@@ -16,8 +17,8 @@ _HOMES = {
     "Chat": "llavakit.chat",
     "LLaVA": "llavakit.llava",
     "LLaVAChatBot": "llavakit.chat",
-    "Reply": "llavakit.llava",
-    "pipeline": "llavakit.pipeline",
+    "Reply": "llavakit.engine",
+    "pipeline": "llavakit.pipelines",
 }
 
 

@@ -1,0 +1,108 @@
+"""One answer in the making: which token comes next, what of it may be shown, when it is over.
+
+Knows nothing of the model; logits come in, text goes out.
+"""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from llavakit.engine.sampling import Sampler, Sampling
+from llavakit.engine.stopping import StopStream
+from llavakit.prompt.encode import Encoded, PromptEncoder
+from llavakit.prompt.tokenizer import TextStream
+
+
+@dataclass
+class Usage:
+    """What an answer took."""
+
+    prompt_tokens: int = 0  # words and pictures alike
+    image_tokens: int = 0
+    cached_tokens: int = 0  # of the prompt, found in the session's cache
+    completion_tokens: int = 0  # the end token included
+    seconds_to_first_token: float = 0.0
+    tokens_per_second: float = 0.0  # after the first
+
+
+@dataclass
+class Reply:
+    """An answer; while it streams, as far as it has come.
+
+    Attributes:
+        text: without spaces at its ends, end tokens and stop strings
+        finish_reason: "stop" (it ended), "length" (it was cut), "cancelled"
+        ids: its tokens, without the end token
+    """
+
+    text: str = ""
+    finish_reason: str = "cancelled"  # until it ends by itself
+    usage: Usage = field(default_factory=Usage, repr=False)
+    ids: list[int] = field(default_factory=list, repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Answer:
+    """Takes logits, one token's after another's, until `done`."""
+
+    def __init__(
+        self,
+        prompt: Encoded,
+        sampling: Sampling,
+        limit: int,
+        ends: Collection[int],
+        encoder: PromptEncoder,
+        reply: Reply,
+    ) -> None:
+        self.prompt, self.limit, self.reply = prompt, limit, reply
+        self.done = False
+        self._ends = ends
+        self._sampler = Sampler(sampling, prompt.ids)
+        self._characters = TextStream(encoder.tokenizer)
+        self._shown = StopStream((*encoder.template.stop, *sampling.stop))
+        self._started = time.perf_counter()
+        pictured = sum(end - start for start, end in prompt.image_spans)
+        reply.usage = Usage(prompt_tokens=len(prompt.ids), image_tokens=pictured)
+
+    @property
+    def length(self) -> int:
+        """Tokens of prompt and answer."""
+        return len(self.prompt.ids) + len(self.reply.ids)
+
+    def take(self, logits: Tensor) -> str:
+        """Draw the next token from logits (vocab,); the text that may now be shown."""
+        token = self._sampler.draw(logits)
+        self._clock()
+        if token in self._ends:
+            return self._end("stop")
+        self.reply.ids.append(token)
+        text = self._shown.push(self._characters.push(token))
+        self.reply.text += text
+        if self._shown.stopped:
+            return text + self._end("stop")
+        if len(self.reply.ids) == self.limit:
+            return text + self._end("length")
+        return text
+
+    def flush(self) -> str:
+        """What was held back, when no more tokens will come; half a character is not shown."""
+        text = self._shown.push(self._characters.flush().rstrip("\ufffd")) + self._shown.flush()
+        self.reply.text += text
+        return text
+
+    def _end(self, reason: str) -> str:
+        self.reply.finish_reason, self.done = reason, True
+        return self.flush()
+
+    def _clock(self) -> None:
+        usage, elapsed = self.reply.usage, time.perf_counter() - self._started
+        usage.completion_tokens += 1
+        if usage.completion_tokens == 1:
+            usage.seconds_to_first_token = elapsed
+        else:
+            after = elapsed - usage.seconds_to_first_token
+            usage.tokens_per_second = (usage.completion_tokens - 1) / after
