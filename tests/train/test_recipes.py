@@ -25,7 +25,6 @@ def test_every_recipe_is_valid_and_names_things_that_exist(path: Path) -> None:
 def test_the_embedded_model_is_made_by_llavas_two_stages_on_a_frozen_tower() -> None:
     stages = {stage.name: stage for stage in Recipe.load(RECIPES[0].parent / "tiny.toml").stages}
     assert stages["align"].trainable == ("connector",)
-    assert stages["align"].template == "plain"
     assert set(stages["instruct"].trainable) == {"connector", "language_model"}
 
 

@@ -1,20 +1,21 @@
 """The drawn world as training data: endless, made on the fly, the same for the same index.
 
-`tiny/pairs` pictures with captions and phrases (contrastive), `tiny/text` conversations about a
-described picture (the language model's own schooling), `tiny/captions` and `tiny/instruct` the
-two stages of LLaVA.
+`tiny/pairs` and `tiny/placed` are pictures with captions and phrases (contrastive), `tiny/text`
+conversations about a described picture (the language model's own schooling), `tiny/captions` and
+`tiny/instruct` the two stages of LLaVA.
 """
 
+import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from llavakit.data.collate import CaptionedImage
 from llavakit.errors import UsageError, nearest
 from llavakit.prompt.messages import Message, assistant, system, user
-from llavakit.tiny.language import SMALL_TALK, caption, conversation, inventory, phrase
-from llavakit.tiny.world import make_scene, render
+from llavakit.tiny.language import SMALL_TALK, ask, at, caption, conversation, inventory, phrase
+from llavakit.tiny.world import make_scene, place, render
 
 SCENES = 1_000_000  # of a dataset; examinations take their seeds from above them
 _TURNS = 6
@@ -29,6 +30,13 @@ def pairs(seed: int, rng: random.Random) -> CaptionedImage:
     return CaptionedImage(render(scene), caption(scene, rng), regions)
 
 
+def placed(seed: int, rng: random.Random) -> CaptionedImage:
+    """As `pairs`, but every phrase says where: so that patches tell their place, which `where` needs."""
+    scene = make_scene(seed)
+    regions = tuple((thing.box, f"{phrase(thing)} {at(place(thing))}") for thing in scene.things)
+    return CaptionedImage(render(scene), inventory(scene, rng), regions)
+
+
 def text(seed: int, rng: random.Random) -> tuple[Message, ...]:
     """A conversation in which words stand where the picture will stand later."""
     scene = make_scene(seed)
@@ -39,9 +47,18 @@ def text(seed: int, rng: random.Random) -> tuple[Message, ...]:
 
 
 def captions(seed: int, rng: random.Random) -> tuple[Message, ...]:
-    """A picture and its caption, for the connector's alignment."""
-    scene = make_scene(seed)
-    return (user(render(scene)), assistant(inventory(scene, rng)))
+    """A picture of one or two things and what it shows, for the connector's alignment.
+
+    Few things, because then there is little doubt which patches a word is about.
+    """
+    scene = next(scene for scene in map(make_scene, _onwards(seed)) if 1 <= len(scene.things) <= 2)
+    question = ask(scene, rng, rng.choice(("list", "describe")))
+    return (user(render(scene), question.text), assistant(question.answer))
+
+
+def _onwards(seed: int) -> Iterator[int]:
+    """Training seeds from `seed` on, round and round."""
+    return (number % SCENES for number in itertools.count(seed))
 
 
 def instruct(seed: int, rng: random.Random) -> tuple[Message, ...]:
@@ -62,6 +79,7 @@ def _turns(rng: random.Random, turns: list[tuple[Message, str]]) -> tuple[Messag
 
 _MAKERS: dict[str, Callable[[int, random.Random], Any]] = {
     "tiny/pairs": pairs,
+    "tiny/placed": placed,
     "tiny/text": text,
     "tiny/captions": captions,
     "tiny/instruct": instruct,

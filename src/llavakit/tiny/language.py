@@ -49,7 +49,7 @@ def _counted(kind: str, colour: str | None, count: int) -> str:
     return f"{NUMBERS[count]} {_named(kind, colour, plural=True)}"
 
 
-def _at(where: str) -> str:
+def at(where: str) -> str:
     """As in "at the top left", "on the right", "in the middle"."""
     preposition = {"left": "on", "right": "on", "middle": "in"}.get(where, "at")
     return f"{preposition} the {where}"
@@ -76,7 +76,7 @@ def _where_everything_is(scene: Scene) -> str:
     """As in "The red cars are on the left and at the bottom, and the banana is in the middle"."""
     parts = []
     for (kind, colour), things in _groups(scene).items():
-        spots = _join([_at(spot) for spot in dict.fromkeys(map(place, things))])
+        spots = _join([at(spot) for spot in dict.fromkeys(map(place, things))])
         verb = "is" if len(things) == 1 else "are"
         parts.append(f"the {_named(kind, colour, plural=len(things) > 1)} {verb} {spots}")
     text = ", and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
@@ -103,7 +103,7 @@ def inventory(scene: Scene, rng: random.Random) -> str:
     if not scene.things:
         return "an empty picture"
     things = rng.sample(scene.things, len(scene.things)) if rng.random() < 1 / 3 else scene.things
-    return _join([f"{article(phrase(thing))} {_at(place(thing))}" for thing in things])
+    return _join([f"{article(phrase(thing))} {at(place(thing))}" for thing in things])
 
 
 def describe(scene: Scene, rng: random.Random) -> str:
@@ -112,7 +112,7 @@ def describe(scene: Scene, rng: random.Random) -> str:
         return "The picture is empty: there is only a background."
     if len(scene.things) == 1:
         only = scene.things[0]
-        return f"The picture shows {article(phrase(only))} {_at(place(only))}."
+        return f"The picture shows {article(phrase(only))} {at(place(only))}."
     opening = rng.choice(("The picture shows", "I see"))
     return f"{opening} {_summary(scene)}. {_where_everything_is(scene)}."
 
@@ -254,7 +254,7 @@ def _presence(scene: Scene, rng: random.Random) -> _Asked | None:
     elif not yes:
         answer = f"No, there is no {_named(kind, colour)} in the picture."
     elif len(found) == 1:
-        answer = f"Yes, there is {article(phrase(found[0]))} {_at(place(found[0]))}."
+        answer = f"Yes, there is {article(phrase(found[0]))} {at(place(found[0]))}."
     else:
         shared = found[0].colour if len({thing.colour for thing in found}) == 1 else None
         answer = f"Yes, there are {_counted(kind, shared, len(found))} in the picture."
@@ -325,7 +325,7 @@ def _where(scene: Scene, rng: random.Random) -> _Asked | None:
         kind, colour = rng.choice(alone) if alone else (kind, colour)
         found = _having(scene, kind, colour)
     spots = list(dict.fromkeys(map(place, found)))
-    at = _join([_at(spot) for spot in spots])
+    at = _join([at(spot) for spot in spots])
     if len(found) > 1:
         name = _named(kind, colour, plural=True)
         text = _worded("wheres", rng, s=name)
@@ -381,13 +381,13 @@ def _which(scene: Scene, rng: random.Random) -> _Asked | None:
             bare.append(spot)
     if bare and (rng.random() < 0.2 or not alone):
         spot = rng.choice(bare)
-        answer, truth, thing = f"There is nothing {_at(spot)}.", "nothing", None
+        answer, truth, thing = f"There is nothing {at(spot)}.", "nothing", None
     elif alone:
         spot, thing = rng.choice(list(alone.items()))
-        answer, truth = f"There is {article(phrase(thing))} {_at(spot)}.", phrase(thing)
+        answer, truth = f"There is {article(phrase(thing))} {at(spot)}.", phrase(thing)
     else:
         return None
-    return Question("which", _worded("which", rng, at=_at(spot)), answer, truth), thing
+    return Question("which", _worded("which", rng, at=at(spot)), answer, truth), thing
 
 
 def _share(thing: Thing, row: int, column: int) -> float:
@@ -454,7 +454,7 @@ def _follow_up(last: Question, it: Thing, rng: random.Random) -> Question | None
         return None
     if rng.choice(kinds) == "colour" and colour:
         return Question("colour", _worded("colour of it", rng), f"It is {colour}.", colour)
-    return Question("where", _worded("place of it", rng), f"It is {_at(place(it))}.", place(it))
+    return Question("where", _worded("place of it", rng), f"It is {at(place(it))}.", place(it))
 
 
 # ---------------------------------------------------------------- marking

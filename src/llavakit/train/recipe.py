@@ -32,7 +32,6 @@ class Stage(Strict):
     images: str | None = None  # the folder that picture names in `data` are relative to
     template: str | None = None  # default: the recipe's
     trainable: tuple[Organ, ...] = Field(min_length=1)
-    seed: int | None = None  # of the order of its data; default: from the recipe's and its place
     steps: int | None = Field(None, gt=0)
     epochs: float | None = Field(None, gt=0)
     batch: int = Field(gt=0)

@@ -68,7 +68,7 @@ def train(
             loss,
             open_data(stage.data, stage.images),
             collate,
-            seed=recipe.seed + 1000 * index if stage.seed is None else stage.seed,
+            seed=recipe.seed + 1000 * index,
             device=device,
             state=state,
             hooks=hooks,

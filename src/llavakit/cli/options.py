@@ -1,0 +1,49 @@
+"""Options that several verbs share, and how a model is loaded from them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from llavakit.engine import Usage
+    from llavakit.llava import LLaVA
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help="'tiny' (embedded), a model folder, or a name on the Hugging Face hub."
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")]
+Quantize = Annotated[
+    str | None, typer.Option(help="int8 or int4: the language model's weights in 8 or 4 bits.")
+]
+TemplateName = Annotated[
+    str | None,
+    typer.Option("--template", help="Conversation template, where the model's own is wrong or missing."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+def load(
+    model: str, device: str, dtype: str, quantize: str | None = None, template: str | None = None
+) -> "LLaVA":
+    """Load a model, saying so on stderr where it takes a while."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status(f"Loading {model} …"):
+        from llavakit.llava import LLaVA
+
+        return LLaVA.from_pretrained(model, device=device, dtype=dtype, quantize=quantize, template=template)
+
+
+def usage_line(usage: "Usage") -> str:
+    """What an answer took, in one line."""
+    return (
+        f"{usage.prompt_tokens} prompt tokens ({usage.image_tokens} of pictures), "
+        f"{usage.cached_tokens} of them cached; "
+        f"{usage.completion_tokens} answer tokens; first after {usage.seconds_to_first_token:.2f} s, "
+        f"then {usage.tokens_per_second:.0f} a second"
+    )

@@ -1,0 +1,257 @@
+"""The command as a user meets it: a real process, its exit code, what it prints and where."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+from PIL import Image
+
+from llavakit.checkpoint.locate import embedded_folder
+from llavakit.tiny.draw import font_path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TOYS = EXAMPLES / "toys.png"
+QUESTION = "How many cars are there?"
+ANSWER = "There are three cars in the picture."
+
+pytestmark = pytest.mark.skipif(
+    not (embedded_folder() / "config.json").is_file(), reason="the embedded weights are not here"
+)
+
+
+def llava(
+    *words: str | Path, stdin: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "llavakit", *map(str, words)],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"NO_COLOR": "1", "COLUMNS": "200"} | environment,
+    )
+
+
+def test_help_answers_without_importing_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['llava', '--help']\n"
+        "from llavakit.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules and 'PIL' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    for verb in ("chat", "train", "eval", "models", "doctor"):
+        assert verb in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["chat", "train", "eval", "models", "doctor"])
+def test_every_verb_explains_itself(verb: str) -> None:
+    done = llava(verb, "--help")
+    assert done.returncode == 0
+    assert "Usage: " in done.stdout
+
+
+def test_one_answer_goes_to_stdout_and_nothing_else_does() -> None:
+    done = llava("chat", TOYS, "-p", QUESTION)
+    assert (done.returncode, done.stdout) == (0, ANSWER + "\n"), done.stderr
+
+
+def test_a_prompt_is_read_from_stdin() -> None:
+    done = llava("chat", TOYS, stdin=QUESTION + "\n")
+    assert (done.returncode, done.stdout) == (0, ANSWER + "\n"), done.stderr
+
+
+def test_json_tells_the_answer_and_what_it_took() -> None:
+    done = llava("chat", TOYS, "-p", QUESTION, "--json")
+    told = json.loads(done.stdout)
+    assert told["text"] == ANSWER
+    assert told["finish_reason"] == "stop"
+    assert told["usage"]["image_tokens"] == 64
+    assert told["usage"]["completion_tokens"] > 5
+
+
+def test_a_stop_string_ends_the_answer_and_is_not_shown() -> None:
+    assert llava("chat", TOYS, "-p", QUESTION, "--stop", " cars").stdout == "There are three\n"
+
+
+def test_the_same_seed_draws_the_same_answer() -> None:
+    draws = [
+        llava("chat", TOYS, "-p", "Describe the picture.", "--temperature", "1.5", "--seed", "5").stdout
+        for _ in range(2)
+    ]
+    assert draws[0] == draws[1]
+    assert draws[0].strip()
+
+
+@pytest.fixture
+def half_downloaded(tmp_path: Path) -> Path:
+    folder = tmp_path / "half"
+    folder.mkdir()
+    for path in embedded_folder().iterdir():
+        content = path.read_bytes()
+        (folder / path.name).write_bytes(content[:100_000] if path.suffix == ".safetensors" else content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ((TOYS, "-p", "x", "--model", "no-such-model"), 2, "no model 'no-such-model'"),
+        ((TOYS, "-p", "x", "--model", "{half}"), 1, "not a whole safetensors file"),
+        ((TOYS, "-p", "x", "--model", "{empty}"), 1, "has no config.json"),
+        (("missing.png", "-p", "x"), 1, "missing.png"),
+        (("{text}", "-p", "x"), 1, "note.png"),
+        ((TOYS, "-p", ""), 2, "the prompt is empty"),
+        ((TOYS, "-p", "x", "--template", "vicuna"), 2, "did you mean 'vicuna_v1'"),
+        ((TOYS, "-p", "x", "--quantize", "int3"), 2, "unknown quantisation 'int3'"),
+        ((TOYS, "-p", "x", "--dtype", "float"), 2, "unknown dtype 'float'"),
+        ((TOYS, "-p", "x", "--device", "tpu9"), 2, "device 'tpu9'"),
+        ((TOYS, "-p", "x", "--temperature", "-1"), 2, "temperature is -1.0"),
+        ((TOYS, "-p", "x", "--max-new-tokens", "0"), 2, "max_new_tokens is 0"),
+        ((TOYS, "-p", "x", "--no-such-flag"), 2, "No such option"),
+        ((TOYS, "-p", "why? " * 3000), 2, "the model's context holds 2048"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_the_right_exit_code(
+    words: tuple[str | Path, ...], code: int, message: str, tmp_path: Path, half_downloaded: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "note.png").write_text("not a picture")
+    places = {"{half}": half_downloaded, "{empty}": tmp_path / "empty", "{text}": tmp_path / "note.png"}
+    done = llava("chat", *(places.get(str(word), word) for word in words))
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_unknown_recipe_field_names_the_nearest(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text('nmae = "x"\nstages = []\n')
+    done = llava("train", recipe)
+    assert done.returncode == 2
+    assert "did you mean 'name'" in done.stderr
+
+
+def test_an_unknown_task_is_named() -> None:
+    done = llava("eval", "tny")
+    assert done.returncode == 2
+    assert "did you mean 'tiny'" in done.stderr
+
+
+def test_models_lists_the_embedded_one(tmp_path: Path) -> None:
+    rows = json.loads(llava("models", "--json", HF_HOME=str(tmp_path)).stdout)
+    assert rows[0]["name"] == "tiny"
+    assert 1e6 < rows[0]["bytes"] < 40e6
+    assert any(row["name"] == "llava-hf/llava-1.5-7b-hf" for row in rows)
+
+
+def test_the_doctor_lets_the_embedded_model_answer() -> None:
+    done = llava("doctor", "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert report["self-test"]["passed"] is True
+    assert report["versions"]["torch"]
+
+
+@pytest.mark.skipif(not font_path().exists(), reason="fonts-noto-color-emoji is not installed")
+def test_eval_prints_scores_with_their_uncertainty() -> None:
+    done = llava("eval", "tiny", "-n", "20", "--json")
+    scores = {score["name"]: score for score in json.loads(done.stdout)["scores"]}
+    assert scores["colour"]["n"] == 20
+    assert all(0 <= s["low"] <= s["value"] <= s["high"] <= 1 for s in scores.values())
+
+
+# The conversation in the terminal, driven as by hand ---------------------------------------------
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> pexpect.spawn:
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "llavakit", "chat", str(TOYS)],
+        env=os.environ | {"XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "xterm", "NO_COLOR": "1"},
+        cwd=str(tmp_path),
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(40, 160),
+    )
+    child.expect("/help lists the commands")
+    yield child
+    child.close(force=True)
+
+
+def say(child: pexpect.spawn, line: str, answer: str) -> None:
+    child.expect("> ")
+    child.send(line + "\r")
+    child.expect(answer)
+
+
+def test_a_conversation_answers_remembers_saves_and_ends(terminal: pexpect.spawn, tmp_path: Path) -> None:
+    say(terminal, QUESTION, "There are three cars")
+    say(terminal, "/nwe", "did you mean 'new'")
+    say(terminal, "/image nowhere.png", "nowhere.png")
+    say(terminal, "/save talk.md", "saved to talk.md")
+    say(terminal, "/new", "a new conversation")
+    blank = tmp_path / "blank.png"
+    Image.new("RGB", (64, 64), "white").save(blank)
+    say(terminal, f"/image {blank}", "goes with the next question")
+    say(terminal, "/quit", pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    saved = (tmp_path / "talk.md").read_text()
+    assert f"**You:** {QUESTION}" in saved
+    assert f"**LLaVA:** {ANSWER}" in saved
+    assert QUESTION in (tmp_path / "state" / "llavakit" / "history").read_text()
+
+
+def test_ctrl_c_at_the_prompt_keeps_the_conversation_and_ctrl_d_ends_it(terminal: pexpect.spawn) -> None:
+    terminal.expect("> ")
+    terminal.send("half a question\x03")
+    say(terminal, QUESTION, "There are three cars")
+    terminal.expect("> ")
+    terminal.send("\x04")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+
+
+def test_ctrl_c_stops_an_answer_and_keeps_the_conversation(tmp_path: Path) -> None:
+    child = pexpect.spawn(
+        sys.executable,
+        # Nearly random tokens until the context is full: an answer of many seconds.
+        [
+            "-m",
+            "llavakit",
+            "chat",
+            str(TOYS),
+            "--temperature",
+            "50",
+            "--max-new-tokens",
+            "1900",
+            "--seed",
+            "1",
+        ],
+        env=os.environ | {"XDG_STATE_HOME": str(tmp_path), "TERM": "xterm", "NO_COLOR": "1"},
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(40, 160),
+    )
+    child.expect("/help lists the commands")
+    child.expect("> ")
+    child.send(QUESTION + "\r")
+    child.expect(r"\w+ \w+ \w+")
+    child.send("\x03")
+    child.expect(r"\[stopped\]")
+    child.expect("> ")
+    child.send("/quit\r")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
