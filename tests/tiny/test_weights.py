@@ -1,0 +1,64 @@
+"""The embedded weights: that they are whole, small, and as good as their card says."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+import torch
+from PIL import Image
+
+from llavakit import LLaVA
+from llavakit.checkpoint import load, load_clip
+from llavakit.checkpoint.locate import embedded_folder
+from llavakit.tiny.draw import font_path
+from llavakit.tiny.exam import examine
+
+FOLDER = embedded_folder()
+CARD = FOLDER / "scores.json"
+
+pytestmark = pytest.mark.skipif(
+    not (FOLDER / "config.json").is_file(), reason="the embedded weights are not here"
+)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> LLaVA:
+    return LLaVA.from_pretrained("tiny")
+
+
+def test_the_embedded_model_is_small_and_says_how_it_was_made(tiny: LLaVA) -> None:
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 40e6
+    assert tiny.provenance["recipe"]["name"] == "tiny"
+    assert tiny.provenance["hours"] > 0
+    assert (FOLDER / "README.md").is_file()
+
+
+def test_its_text_tower_is_kept() -> None:
+    checkpoint = load("tiny", dtype=torch.float32)
+    clip = load_clip("tiny", checkpoint)
+    ids = torch.tensor([[*checkpoint.tokenizer.encode("a red car"), checkpoint.tokenizer.eos_id]])
+    assert clip.encode_text(ids).norm() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_second_question_reads_only_its_own_words(tiny: LLaVA) -> None:
+    chat = tiny.chat([Image.new("RGB", (128, 128), "white")])
+    chat.ask("What is in the picture?")
+    encoded, read = tiny.engine.counters.images_encoded, tiny.engine.counters.prefilled_tokens
+    second = chat.ask("Is there a cat?")
+    assert tiny.engine.counters.images_encoded == encoded
+    new = second.usage.prompt_tokens - second.usage.cached_tokens
+    assert tiny.engine.counters.prefilled_tokens - read == new < 20
+
+
+@pytest.mark.skipif(not font_path().exists(), reason="fonts-noto-color-emoji is not installed")
+def test_it_scores_what_its_card_says(tiny: LLaVA) -> None:
+    card = {line["name"]: line for line in json.loads(CARD.read_text())["scores"]}
+
+    def answer(asked: Sequence[tuple[str, Image.Image]]) -> list[str]:
+        some = [(text, [image]) for text, image in asked]
+        return [reply.text for reply in tiny.generate_batch(some, max_new_tokens=60)]
+
+    kinds = ("presence", "colour", "count", "absent")
+    for score in examine(answer, n=100, seed=1, kinds=kinds):
+        # Other questions than the card's: the two intervals must meet.
+        assert score.high >= card[score.name]["low"], score
