@@ -181,16 +181,19 @@ def test_eval_prints_scores_with_their_uncertainty() -> None:
 
 # The conversation in the terminal, driven as by hand ---------------------------------------------
 
+READY = r"\x1b\[\?2004h"  # the line editor asks for bracketed paste: it is reading
+TERMINAL = {"TERM": "xterm", "NO_COLOR": "1", "PROMPT_TOOLKIT_NO_CPR": "1"}
+
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> pexpect.spawn:
     child = pexpect.spawn(
         sys.executable,
         ["-m", "llavakit", "chat", str(TOYS)],
-        env=os.environ | {"XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "xterm", "NO_COLOR": "1"},
+        env=os.environ | TERMINAL | {"XDG_STATE_HOME": str(tmp_path / "state")},
         cwd=str(tmp_path),
         encoding="utf-8",
-        timeout=60,
+        timeout=30,
         dimensions=(40, 160),
     )
     child.expect("/help lists the commands")
@@ -199,7 +202,7 @@ def terminal(tmp_path: Path) -> pexpect.spawn:
 
 
 def say(child: pexpect.spawn, line: str, answer: str) -> None:
-    child.expect("> ")
+    child.expect(READY)
     child.send(line + "\r")
     child.expect(answer)
 
@@ -227,10 +230,10 @@ def test_a_conversation_answers_remembers_saves_and_ends(
 def test_ctrl_c_at_the_prompt_keeps_the_conversation_and_ctrl_d_ends_it(
     terminal: pexpect.spawn, answer: str
 ) -> None:
-    terminal.expect("> ")
+    terminal.expect(READY)
     terminal.send("half a question\x03")
     say(terminal, QUESTION, answer)
-    terminal.expect("> ")
+    terminal.expect(READY)
     terminal.send("\x04")
     terminal.expect(pexpect.EOF)
     terminal.close()
@@ -253,18 +256,18 @@ def test_ctrl_c_stops_an_answer_and_keeps_the_conversation(tmp_path: Path) -> No
             "--seed",
             "1",
         ],
-        env=os.environ | {"XDG_STATE_HOME": str(tmp_path), "TERM": "xterm", "NO_COLOR": "1"},
+        env=os.environ | TERMINAL | {"XDG_STATE_HOME": str(tmp_path)},
         encoding="utf-8",
-        timeout=60,
+        timeout=30,
         dimensions=(40, 160),
     )
     child.expect("/help lists the commands")
-    child.expect("> ")
+    child.expect(READY)
     child.send(QUESTION + "\r")
     child.expect(r"\w+ \w+ \w+")
     child.send("\x03")
     child.expect(r"\[stopped\]")
-    child.expect("> ")
+    child.expect(READY)
     child.send("/quit\r")
     child.expect(pexpect.EOF)
     child.close()

@@ -31,7 +31,9 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         raise CheckpointError(f"{folder} cannot be written: {error.strerror}") from None
     try:
         yield partial
-        partial.chmod(0o755)  # mkdtemp's is for the owner alone
+        partial.chmod(0o755)  # mkdtemp's is for the owner alone, and so are safetensors' files
+        for path in partial.iterdir():
+            path.chmod(0o644)
         _replace(folder, partial)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder} could not be written ({error}): nothing was changed") from None

@@ -32,7 +32,7 @@ def doctor(as_json: options.Json = False) -> None:
         for title, lines in report.items():
             typer.echo(title)
             for name, value in lines.items():
-                typer.echo(f"  {name:<22}{value}")
+                typer.echo(f"  {name:<24}{value}")
     if not report["self-test"]["passed"]:
         raise typer.Exit(1)
 

@@ -325,16 +325,16 @@ def _where(scene: Scene, rng: random.Random) -> _Asked | None:
         kind, colour = rng.choice(alone) if alone else (kind, colour)
         found = _having(scene, kind, colour)
     spots = list(dict.fromkeys(map(place, found)))
-    at = _join([at(spot) for spot in spots])
+    everywhere = _join([at(spot) for spot in spots])
     if len(found) > 1:
         name = _named(kind, colour, plural=True)
         text = _worded("wheres", rng, s=name)
-        return Question("where", text, f"The {name} are {at}.", ", ".join(spots)), None
+        return Question("where", text, f"The {name} are {everywhere}.", ", ".join(spots)), None
     if len(_having(scene, kind, None)) == 1 and rng.random() < 0.7:
         colour = None
     name = _named(kind, colour)
     text = _worded("where", rng, n=name)
-    return Question("where", text, f"The {name} is {at}.", spots[0]), found[0]
+    return Question("where", text, f"The {name} is {everywhere}.", spots[0]), found[0]
 
 
 def _missing(scene: Scene, rng: random.Random) -> _Asked | None:
