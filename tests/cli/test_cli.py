@@ -264,6 +264,7 @@ def test_ctrl_c_stops_an_answer_and_keeps_the_conversation(tmp_path: Path) -> No
     child.expect("/help lists the commands")
     child.expect(READY)
     child.send(QUESTION + "\r")
+    child.expect(r"\x1b\[\?2004l")  # the line editor has let go of the terminal
     child.expect(r"\w+ \w+ \w+")
     child.send("\x03")
     child.expect(r"\[stopped\]")

@@ -24,7 +24,7 @@ def test_f1_counts_a_silence_as_wrong() -> None:
     truths = [True, True, False, False]
     assert f1("", truths, [True, True, False, False]).value == 1.0
     assert f1("", truths, [True, None, False, False]).value == pytest.approx(2 / 3)
-    assert f1("", truths, [True, True, None, False]).value == pytest.approx(0.8)
+    assert f1("", truths, [None, None, True, False]).value == 0.0
     assert f1("", truths, [False] * 4).value == 0.0
 
 
@@ -35,9 +35,9 @@ def test_the_chance_of_f1_is_always_saying_yes() -> None:
 def test_the_bootstrap_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     rng = random.Random(0)
     held = 0
-    for trial in range(60):
+    for trial in range(100):
         truths = [rng.random() < 0.5 for _ in range(200)]
         answers = [truth if rng.random() < 0.8 else not truth for truth in truths]
         score = f1("", truths, answers, seed=trial)
         held += score.low <= 0.8 <= score.high  # precision and recall are both 0.8 in the long run
-    assert held >= 52  # 95 % of 60 is 57; fewer than 52 happens once in hundreds
+    assert held >= 85  # 95 in the long run; fewer than 85 would be a fault, not bad luck

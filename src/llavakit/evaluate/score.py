@@ -37,7 +37,8 @@ def accuracy(name: str, right: Sequence[bool], truths: Sequence[str] | None = No
     centre = (share + _Z**2 / (2 * n)) / spread
     half = _Z / spread * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
     chance = None if truths is None else Counter(truths).most_common(1)[0][1] / n
-    return Score(name, share, n, max(0.0, centre - half), min(1.0, centre + half), chance)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return Score(name, share, n, 0.0 if share == 0 else low, 1.0 if share == 1 else high, chance)
 
 
 def f1(name: str, truths: Sequence[bool], answers: Sequence[bool | None], seed: int = 0) -> Score:
