@@ -1,6 +1,7 @@
 """`LLaVA`: a loaded model that answers questions about pictures."""
 
 from collections.abc import Generator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from threading import Event
 from typing import Any, Self
@@ -188,6 +189,7 @@ def _auto_dtype(device: torch.device, config: LlavaConfig, quantize: str | None)
     return torch.float32 if 4 * parameters(config) < comfortable else torch.bfloat16
 
 
+@lru_cache
 def parameters(config: LlavaConfig) -> int:
     """How many weights a model of this shape has."""
     with torch.device("meta"):

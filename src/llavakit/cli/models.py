@@ -8,9 +8,9 @@ import typer
 from llavakit.cli import options
 
 _SUGGESTED = {
-    "llava-hf/llava-1.5-7b-hf": "LLaVA-1.5 on Vicuna 7B: 14 GB, 4 GB of memory in int4",
-    "llava-hf/llava-1.5-13b-hf": "LLaVA-1.5 on Vicuna 13B: 27 GB",
-    "llava-hf/bakLlava-v1-hf": "BakLLaVA on Mistral 7B: 15 GB",
+    "llava-hf/llava-1.5-7b-hf": "LLaVA-1.5 on Vicuna 7B",
+    "llava-hf/llava-1.5-13b-hf": "LLaVA-1.5 on Vicuna 13B",
+    "llava-hf/bakLlava-v1-hf": "BakLLaVA on Mistral 7B",
 }
 
 

@@ -35,10 +35,7 @@ class TextTower(nn.Module):
         super().__init__()
         self.config = config
         self.embeddings = TokenEmbeddings(config)
-        self.encoder = Encoder(
-            config.num_hidden_layers, config.hidden_size, config.intermediate_size,
-            config.num_attention_heads, config.hidden_act, config.layer_norm_eps,
-        )  # fmt: skip
+        self.encoder = Encoder(config)
         self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, ids: Tensor) -> Tensor:

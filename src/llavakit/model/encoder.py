@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from llavakit.config import TextTowerConfig, VisionConfig
 from llavakit.errors import UsageError, nearest
 
 
@@ -88,12 +89,19 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A stack of `EncoderLayer`."""
+    """A stack of `EncoderLayer`, as deep and wide as a tower's configuration says."""
 
-    def __init__(self, layers: int, hidden: int, intermediate: int, heads: int, act: str, eps: float) -> None:
+    def __init__(self, config: VisionConfig | TextTowerConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            EncoderLayer(hidden, intermediate, heads, act, eps) for _ in range(layers)
+            EncoderLayer(
+                config.hidden_size,
+                config.intermediate_size,
+                config.num_attention_heads,
+                config.hidden_act,
+                config.layer_norm_eps,
+            )
+            for _ in range(config.num_hidden_layers)
         )
 
     def forward(self, x: Tensor, *, causal: bool = False, depth: int | None = None) -> Tensor:

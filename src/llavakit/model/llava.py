@@ -81,7 +81,7 @@ class Llava(nn.Module):
             mask = causal_mask(index, index, window) if window is not None else None
         else:
             positions = (valid.long().cumsum(dim=1) - 1).clamp(min=0)
-            # A padding query must see something, or its softmax divides by zero: let it see itself.
+            # A padding query sees itself: a row that sees nothing is NaN in some attention kernels.
             mask = causal_mask(index, index, window, valid) | torch.eye(
                 ids.shape[1], dtype=torch.bool, device=ids.device
             )

@@ -42,10 +42,7 @@ class VisionTower(nn.Module):
         self.embeddings = PatchEmbeddings(config)
         if config.kind == "clip":
             self.pre_layrnorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)  # (sic)
-        self.encoder = Encoder(
-            config.num_hidden_layers, config.hidden_size, config.intermediate_size,
-            config.num_attention_heads, config.hidden_act, config.layer_norm_eps,
-        )  # fmt: skip
+        self.encoder = Encoder(config)
         self.post_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, pixels: Tensor, layer: int = -1) -> Tensor:
