@@ -21,8 +21,8 @@ test-all: $(VENV)/dev
 check: lint types test
 
 lint: $(VENV)/dev
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 
 types: $(VENV)/dev
 	$(BIN)/mypy

@@ -1,4 +1,7 @@
-"""Draws the sample pictures: `python examples/draw.py`. Needs the emoji font (Debian: fonts-noto-color-emoji)."""
+"""Draws the sample pictures: `python examples/draw.py`.
+
+Needs the emoji font (Debian: fonts-noto-color-emoji).
+"""
 
 from pathlib import Path
 

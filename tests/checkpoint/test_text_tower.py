@@ -22,8 +22,7 @@ TOWER = TextTowerConfig(
 def pair():
     """A model and the CLIP whose vision tower it has."""
     ours = checkpoint()
-    clip = randomise(CLIP(ours.model.config.vision, TOWER, projection_dim=8), seed=3).eval()
-    clip.vision_model = ours.model.vision_tower
+    clip = randomise(CLIP(ours.model.vision_tower, TOWER, projection_dim=8), seed=3).eval()
     return ours, clip
 
 
@@ -75,7 +74,7 @@ def test_the_end_token_is_the_one_the_tower_was_trained_with(pair, tmp_path, eos
     """transformers takes 2 for "unset" and then looks for the largest id; ours is never guessed."""
     ours, _ = pair
     tower = TOWER.model_copy(update={"eos_token_id": eos})
-    save(ours, tmp_path / "model", clip=CLIP(ours.model.config.vision, tower, 8))
+    save(ours, tmp_path / "model", clip=CLIP(ours.model.vision_tower, tower, 8))
     kept = describe(tmp_path / "model").own.text_tower
     assert kept is not None
     assert kept.config == tower

@@ -92,8 +92,8 @@ def test_moving_a_batch_keeps_what_it_holds(encoder: PromptEncoder) -> None:
 
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
 PAIRS = [
-    CaptionedImage(RED, "A cat sits on a mat.", ((LEFT, "a cat"), (RIGHT, "a mat"))),
-    CaptionedImage(BLUE, "Two cars.", ((RIGHT, "a cat"),)),
+    CaptionedImage(RED, "A cat sits on a mat.", ((LEFT, ("a cat", "left")), (RIGHT, ("a mat", "right")))),
+    CaptionedImage(BLUE, "Two cars.", ((RIGHT, ("a cat", "right")),)),
 ]
 
 
@@ -106,8 +106,9 @@ def test_regions_name_their_picture_and_their_phrase(contrast: ContrastiveCollat
     batch = contrast(PAIRS)
     assert batch.pixels.shape == (2, 3, 8, 8)
     assert batch.region_image.tolist() == [0, 0, 1]
-    assert batch.region_phrase.tolist() == [0, 1, 0]
-    assert batch.phrases.shape[0] == 2
+    assert batch.aspects == (2, 2)  # a cat, a mat; left, right
+    assert batch.phrases.shape[0] == 4
+    assert batch.region_phrase.tolist() == [[0, 0], [1, 1], [0, 1]]
     assert batch.region_patches.shape == (3, 16)
     assert torch.equal(batch.region_patches[1], torch.from_numpy(patch_weights(RIGHT, 4)))
 
@@ -126,9 +127,15 @@ def test_texts_end_with_the_end_token_and_are_filled_with_it(contrast: Contrasti
 def test_pictures_without_regions_make_a_batch_without_them(contrast: ContrastiveCollator) -> None:
     batch = contrast([CaptionedImage(RED, "A cat.")])
     assert batch.region_patches.shape == (0, 16)
-    assert batch.region_image.shape == batch.region_phrase.shape == (0,)
+    assert batch.region_image.shape == (0,) and batch.region_phrase.shape == (0, 0)
+    assert batch.aspects == ()
     assert batch.region_image.dtype == torch.long
     assert batch.phrases.shape[0] == 0
+
+
+def test_regions_that_differ_in_their_aspects_are_refused(contrast: ContrastiveCollator) -> None:
+    with pytest.raises(LlavaError, match=r"\[1, 2\] phrases"):
+        contrast([*PAIRS, CaptionedImage(RED, "A cat.", ((LEFT, ("a cat",)),))])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from llavakit.config import TextTowerConfig, VisionConfig
 from llavakit.model import CLIP
+from llavakit.model.vision.vit import VisionTower
 from model.reference import EPS, gap, randomise
 
 END = 96
@@ -33,7 +34,7 @@ def clip_pair(hidden_act: str = "quick_gelu", hf_end: int = END) -> tuple[Any, C
     )  # fmt: skip
     oracle = randomise(transformers.CLIPModel._from_config(config, attn_implementation="eager")).eval()
     text = TextTowerConfig(**(TEXT | act), eos_token_id=END)
-    model = CLIP(VisionConfig(**(VISION | act)), text, projection_dim=16).eval()
+    model = CLIP(VisionTower(VisionConfig(**(VISION | act))), text, projection_dim=16).eval()
     model.load_state_dict(oracle.state_dict(), strict=True)
     return oracle, model
 
@@ -93,5 +94,6 @@ def test_patch_features_are_projected_into_the_same_space_as_pictures() -> None:
 
 def test_an_untrained_clip_starts_at_the_temperature_of_the_paper() -> None:
     oracle = transformers.CLIPConfig(vision_config=VISION, text_config=TEXT)
-    model = CLIP(VisionConfig(**VISION), TextTowerConfig(**TEXT, eos_token_id=END), projection_dim=16)
+    tower = VisionTower(VisionConfig(**VISION))
+    model = CLIP(tower, TextTowerConfig(**TEXT, eos_token_id=END), projection_dim=16)
     assert abs(model.logit_scale.item() - oracle.logit_scale_init_value) < 1e-4  # written with 4 digits there

@@ -1,5 +1,7 @@
 """The world as training data: endless, repeatable, and apart from what is examined."""
 
+from dataclasses import replace
+
 import pytest
 
 from llavakit.data.collate import CaptionedImage
@@ -8,8 +10,8 @@ from llavakit.prompt.messages import Message
 from llavakit.tiny.dataset import SCENES, Drawn, texts
 from llavakit.tiny.draw import font_path
 from llavakit.tiny.exam import LINES, examine, questions
-from llavakit.tiny.language import SMALL_TALK, Question, correct
-from llavakit.tiny.world import make_scene
+from llavakit.tiny.language import SMALL_TALK, Question, aspects, correct
+from llavakit.tiny.world import Background, Scene, Thing, make_scene
 
 pytestmark = pytest.mark.skipif(not font_path().exists(), reason="fonts-noto-color-emoji is not installed")
 
@@ -33,6 +35,19 @@ def test_a_pair_has_a_caption_and_a_phrase_for_each_thing() -> None:
     assert isinstance(pair, CaptionedImage)
     assert pair.image.size == (128, 128)
     assert len(pair.regions) == len(make_scene(3).things)
+
+
+def test_a_thing_is_told_by_what_it_is_where_it_is_and_among_how_many() -> None:
+    star = Thing("star", "red", (0.0, 0.0, 0.2, 0.2))
+    others = (replace(star, box=(0.4, 0.4, 0.6, 0.6)), replace(star, colour="blue", box=(0.8, 0.8, 1.0, 1.0)))
+    scene = Scene((star, *others), Background("plain", ((0, 0, 0), (0, 0, 0))), seed=0)
+    assert aspects(scene, star) == ("red star", "at the top left", "one of three", "one of two alike")
+    assert aspects(scene, others[1]) == (
+        "blue star",
+        "at the bottom right",
+        "one of three",
+        "one of one alike",
+    )
 
 
 def test_only_the_first_turn_shows_the_picture() -> None:

@@ -74,7 +74,7 @@ def test_things_stay_inside_and_hardly_overlap() -> None:
         for i, thing in enumerate(things):
             x0, y0, x1, y1 = thing.box
             assert 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1
-            assert 0.17 <= max(x1 - x0, y1 - y0) <= 0.43
+            assert 0.2 <= max(x1 - x0, y1 - y0) <= 0.54
             assert all(world._overlap(thing.box, other.box) <= 0.101 for other in things[:i]), seed
 
 

@@ -99,7 +99,7 @@ class Plates:
         colour = random.Random(index).choice(sorted(COLOURS))
         image = Image.new("RGB", (32, 32), COLOURS[colour])
         if self.kind == "pairs":
-            return CaptionedImage(image, f"a {colour} plate", (((0.0, 0.0, 0.5, 0.5), colour),))
+            return CaptionedImage(image, f"a {colour} plate", (((0.0, 0.0, 0.5, 0.5), (colour, "flat")),))
         if self.kind == "captions":
             return (user(image), assistant(f"a {colour} plate"))
         return (user(image, "What colour is the plate?"), assistant(f"The plate is {colour}."))

@@ -21,8 +21,9 @@ from llavakit.prompt.encode import IGNORE
 from llavakit.prompt.tokenizer import Tokenizer
 from llavakit.train.loop import Step
 from llavakit.train.objectives import contrastive_loss, next_token_loss
+from llavakit.train.optimiser import Optimiser
 from llavakit.train.organs import Trainee, initialise
-from llavakit.train.recipe import Organ
+from llavakit.train.recipe import Organ, Stage
 from llavakit.train.schedule import cosine
 from model.reference import hf_llava, pair, pictures, prompt
 from train import small
@@ -85,6 +86,36 @@ def test_the_contrastive_loss_prefers_the_right_captions_and_phrases(trained: Pa
     assert contrastive_loss(clip, batch) < before
     shuffled = replace(batch, captions=batch.captions.roll(1, 0))
     assert contrastive_loss(clip, shuffled) > contrastive_loss(clip, batch)
+    misnamed = replace(batch, region_phrase=batch.region_phrase.roll(1, 0))
+    assert contrastive_loss(clip, misnamed) > contrastive_loss(clip, batch)
+
+
+def test_a_phrase_competes_with_those_of_its_own_aspect_only(trained: Path) -> None:
+    checkpoint = load(trained / "model", dtype=torch.float32)
+    clip = load_clip(trained / "model", checkpoint)
+    collate = ContrastiveCollator(Tokenizer.load(trained / "model"), ImageConfig(size=32), 4, 16)
+    examples = [small.Plates("pairs")[i] for i in range(6)]
+    one = [replace(e, regions=tuple((box, said[:1]) for box, said in e.regions)) for e in examples]
+    # The second aspect says "flat" of everything: a choice of one, which costs nothing.
+    assert torch.allclose(contrastive_loss(clip, collate(examples)), contrastive_loss(clip, collate(one)))
+
+
+def test_muon_moves_the_matrices_and_adamw_the_rest() -> None:
+    _, config = hf_llava("llama", "clip")
+    model = initialise(config, seed=0)
+    stage = Stage(name="s", data="d", trainable=("connector",), steps=1, batch=1, lr=1e-2, optimiser="muon")
+    parameters = list(model.parameters())
+    optimiser = Optimiser(stage, model, parameters)
+    rest, matrices = ({p for g in part.param_groups for p in g["params"]} for part in optimiser.parts)
+    assert rest | matrices == set(parameters) and not rest & matrices
+    assert model.language_model.embed_tokens.weight in rest and model.language_model.lm_head.weight in rest
+    assert model.language_model.layers[0].mlp.up_proj.weight in matrices
+    before = [p.detach().clone() for p in parameters]
+    for p in parameters:
+        p.grad = torch.randn_like(p)
+    optimiser.step(lr=1e-2)
+    assert all(not torch.equal(old, p) for old, p in zip(before, parameters, strict=True))
+    assert all(p.grad is None for p in parameters)
 
 
 @pytest.mark.parametrize("organs", [("connector",), ("connector", "language_model"), ("vision_tower",)])

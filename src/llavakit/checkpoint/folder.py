@@ -215,7 +215,7 @@ def load_clip(model: str | Path, checkpoint: Checkpoint) -> CLIP:
     tower = checkpoint.model.vision_tower
     parameter = next(tower.parameters())
     with torch.device("meta"):
-        clip = CLIP(tower.config, kept.config, kept.projection_dim)
+        clip = CLIP(tower, kept.config, kept.projection_dim)
     del clip.vision_model  # the file holds the text side only
     files = TensorFiles([path])
     same = {name: name for name in files}

@@ -51,18 +51,23 @@ class ContrastiveBatch(Batch):
     pixels: Tensor  # (image, 3, size, size)
     captions: Tensor  # (image, token)
     phrases: Tensor  # (phrase, token), distinct; apart from the captions because they are far shorter
+    aspects: tuple[int, ...]  # how many of the phrases, in order, speak of each aspect
     region_image: Tensor  # (region,) which image
     region_patches: Tensor  # (region, patch) weights that sum to 1
-    region_phrase: Tensor  # (region,) which phrase
+    region_phrase: Tensor  # (region, aspect) which of the aspect's phrases
 
 
 @dataclass(frozen=True)
 class CaptionedImage:
-    """An example of the contrastive objective."""
+    """An example of the contrastive objective.
+
+    A region has one phrase for each aspect (what it is, where it is …), the same aspects everywhere:
+    a phrase competes with those of its own aspect only, for "a car" and "on the left" are both true.
+    """
 
     image: Image.Image
     caption: str
-    regions: tuple[tuple[Box, str], ...] = ()
+    regions: tuple[tuple[Box, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,21 +112,23 @@ class ContrastiveCollator:
     max_length: int
 
     def __call__(self, examples: Sequence[CaptionedImage]) -> ContrastiveBatch:
-        phrases: dict[str, int] = {}
-        image, patches, phrase = [], [], []
-        for i, example in enumerate(examples):
-            for box, words in example.regions:
-                image.append(i)
-                patches.append(patch_weights(box, self.grid))
-                phrase.append(phrases.setdefault(words, len(phrases)))
+        regions = [(i, box, said) for i, example in enumerate(examples) for box, said in example.regions]
+        counts = {len(said) for _, _, said in regions}
+        if len(counts) > 1:
+            raise LlavaError(f"regions have {sorted(counts)} phrases: give each one phrase for each aspect")
+        phrases: list[dict[str, int]] = [{} for _ in range(max(counts, default=0))]
+        chosen = [[own.setdefault(p, len(own)) for own, p in zip(phrases, said, strict=True)]
+                  for _, _, said in regions]  # fmt: skip
+        patches = [patch_weights(box, self.grid) for _, box, _ in regions]
         weights = np.stack(patches) if patches else np.zeros((0, self.grid**2), np.float32)
         return ContrastiveBatch(
             pixels=torch.from_numpy(np.stack([preprocess(e.image, self.image_config) for e in examples])),
             captions=self._texts([e.caption for e in examples]),
-            phrases=self._texts(list(phrases)),
-            region_image=torch.tensor(image, dtype=torch.long),
+            phrases=self._texts([phrase for own in phrases for phrase in own]),
+            aspects=tuple(map(len, phrases)),
+            region_image=torch.tensor([i for i, _, _ in regions], dtype=torch.long),
             region_patches=torch.from_numpy(weights),
-            region_phrase=torch.tensor(phrase, dtype=torch.long),
+            region_phrase=torch.tensor(chosen, dtype=torch.long).view(len(regions), len(phrases)),
         )
 
     def size(self, example: CaptionedImage) -> int:

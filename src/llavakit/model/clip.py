@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from llavakit.config import TextTowerConfig, VisionConfig
+from llavakit.config import TextTowerConfig
 from llavakit.model.encoder import Encoder
 from llavakit.model.vision.vit import VisionTower
 
@@ -48,11 +48,11 @@ class TextTower(nn.Module):
 class CLIP(nn.Module):
     """Two towers and the projections into their common space."""
 
-    def __init__(self, vision: VisionConfig, text: TextTowerConfig, projection_dim: int) -> None:
+    def __init__(self, vision_tower: VisionTower, text: TextTowerConfig, projection_dim: int) -> None:
         super().__init__()
-        self.vision_model = VisionTower(vision)
+        self.vision_model = vision_tower
         self.text_model = TextTower(text)
-        self.visual_projection = nn.Linear(vision.hidden_size, projection_dim, bias=False)
+        self.visual_projection = nn.Linear(vision_tower.config.hidden_size, projection_dim, bias=False)
         self.text_projection = nn.Linear(text.hidden_size, projection_dim, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 

@@ -1,8 +1,8 @@
 """The drawn world as training data: endless, made on the fly, the same for the same index.
 
-`tiny/pairs` and `tiny/placed` are pictures with captions and phrases (contrastive), `tiny/text`
-conversations about a described picture (the language model's own schooling), `tiny/captions` and
-`tiny/instruct` the two stages of LLaVA.
+`tiny/pairs` are pictures with captions and phrases (contrastive), `tiny/text` conversations about a
+described picture (the language model's own schooling), `tiny/captions` and `tiny/instruct` the two
+stages of LLaVA.
 """
 
 import itertools
@@ -14,8 +14,8 @@ from typing import Any
 from llavakit.data.collate import CaptionedImage
 from llavakit.errors import UsageError, nearest
 from llavakit.prompt.messages import Message, assistant, system, user
-from llavakit.tiny.language import SMALL_TALK, ask, at, caption, conversation, inventory, phrase
-from llavakit.tiny.world import make_scene, place, render
+from llavakit.tiny.language import SMALL_TALK, ask, aspects, caption, conversation, inventory
+from llavakit.tiny.world import make_scene, render
 
 SCENES = 1_000_000  # of a dataset; examinations take their seeds from above them
 _TURNS = 6
@@ -24,17 +24,10 @@ _NO_SYSTEM = 0.3  # share without the template's system prompt, as people's own 
 
 
 def pairs(seed: int, rng: random.Random) -> CaptionedImage:
-    """A picture, its caption, and a phrase for each thing in it."""
+    """A picture, its caption, and of each thing in it: what it is, where it is, one of how many."""
     scene = make_scene(seed)
-    regions = tuple((thing.box, phrase(thing)) for thing in scene.things)
+    regions = tuple((thing.box, aspects(scene, thing)) for thing in scene.things)
     return CaptionedImage(render(scene), caption(scene, rng), regions)
-
-
-def placed(seed: int, rng: random.Random) -> CaptionedImage:
-    """As `pairs`, but every phrase says where: so that patches tell their place, which `where` needs."""
-    scene = make_scene(seed)
-    regions = tuple((thing.box, f"{phrase(thing)} {at(place(thing))}") for thing in scene.things)
-    return CaptionedImage(render(scene), inventory(scene, rng), regions)
 
 
 def text(seed: int, rng: random.Random) -> tuple[Message, ...]:
@@ -79,7 +72,6 @@ def _turns(rng: random.Random, turns: list[tuple[Message, str]]) -> tuple[Messag
 
 _MAKERS: dict[str, Callable[[int, random.Random], Any]] = {
     "tiny/pairs": pairs,
-    "tiny/placed": placed,
     "tiny/text": text,
     "tiny/captions": captions,
     "tiny/instruct": instruct,

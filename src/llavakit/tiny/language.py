@@ -97,6 +97,12 @@ def caption(scene: Scene, rng: random.Random) -> str:
     return opening + _join([_counted(*key, len(copies)) for key, copies in rng.sample(groups, len(groups))])
 
 
+def aspects(scene: Scene, thing: Thing) -> tuple[str, str, str, str]:
+    """What a thing is, where, among how many of its kind, and among how many just like it."""
+    kin, twins = len(_having(scene, thing.kind, None)), len(_having(scene, thing.kind, thing.colour))
+    return phrase(thing), at(place(thing)), f"one of {NUMBERS[kin]}", f"one of {NUMBERS[twins]} alike"
+
+
 def inventory(scene: Scene, rng: random.Random) -> str:
     """Each thing by itself with its place, so that all a picture's answers follow from it: "a red car at
     the top left and a banana in the middle"; in reading order, or (a third) in any."""

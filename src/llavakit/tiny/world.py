@@ -100,7 +100,7 @@ def _cast(rng: random.Random) -> list[tuple[str, str | None]]:
     names = list(KINDS)
     group = rng.choice(names)
     copies = rng.randint(1, 4)
-    others = rng.randint(0, min(3, 6 - copies))
+    others = rng.randint(0, min(3, 5 - copies))
     uniform = rng.choice(list(COLOURS)) if rng.random() < 0.5 else None
     names.remove(group)
     kinds = [group] * copies + [rng.choice(names) for _ in range(others)]
@@ -113,14 +113,14 @@ def _colour(kind: str, given: str | None, rng: random.Random) -> str | None:
 
 def _stand(kind: str, colour: str | None, others: list[Thing], total: int, rng: random.Random) -> Thing:
     """Find room: try places at random, shrinking a little whenever a round of tries fails."""
-    smallest, largest = {1: (26, 54), 2: (26, 54), 3: (26, 48), 4: (25, 43)}.get(total, (24, 36))
+    smallest, largest = {1: (36, 68), 2: (34, 60), 3: (32, 54), 4: (30, 48)}.get(total, (30, 42))
     size = rng.randrange(smallest, largest + 1, 2)
     rotation = rng.choice((-20, -10, 0, 0, 10, 20))
     flip = rng.random() < 0.5
     best: tuple[float, Thing] | None = None
     for attempt in range(60):
         if attempt % 12 == 11:
-            size = max(22, size - 4)
+            size = max(26, size - 4)
         width, height = (size * side / _GRID for side in draw.proportions(kind, rotation))
         x0, y0 = _start(width, rng), _start(height, rng)
         thing = Thing(kind, colour, (x0, y0, x0 + width, y0 + height), rotation, flip)

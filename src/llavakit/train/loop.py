@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from llavakit.data.collate import Batch
 from llavakit.errors import LlavaError
+from llavakit.train.optimiser import Optimiser
 from llavakit.train.recipe import Stage
 from llavakit.train.schedule import cosine
 from llavakit.train.state import State
@@ -76,7 +77,7 @@ def run_stage(
     if len(examples) == 0:
         raise LlavaError(f"stage {stage.name}: its data {stage.data!r} is empty")
     steps = stage.steps or math.ceil(float(stage.epochs or 0) * len(examples) / stage.batch)
-    optimiser = _optimiser(stage, parameters)
+    optimiser = Optimiser(stage, model, parameters)
     first = state.resume(stage.name, optimiser)
     model.train()
     half = stage.precision == "bfloat16"
@@ -84,8 +85,6 @@ def run_stage(
     batches = _batches(examples, collate, stage, seed, first, steps)
     for step, batch in enumerate(batches, start=first):
         lr = stage.lr * cosine(step, steps, stage.warmup)
-        for group in optimiser.param_groups:
-            group["lr"] = lr
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             value = loss(batch.to(device))
             torch.autograd.backward(value)
@@ -95,23 +94,13 @@ def run_stage(
                 f"stage {stage.name}, step {step + 1}: the loss is {number}. "
                 f"Lower lr ({stage.lr}) or raise warmup, then run again: it resumes from the last checkpoint"
             )
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.step(lr)
         rate = (step + 1 - first) * stage.batch / (time.monotonic() - started)
         for hook in hooks:
             hook(Step(stage.name, step + 1, steps, number, lr, float(norm), rate))
         if (step + 1) % save_every == 0 or step + 1 == steps:
             state.save(stage.name, step + 1, optimiser)
     model.eval()
-
-
-def _optimiser(stage: Stage, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW; vectors (biases, norms) are not decayed, as is usual."""
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": stage.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=stage.lr, betas=stage.betas, fused=True)
 
 
 def _batches(

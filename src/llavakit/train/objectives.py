@@ -31,25 +31,27 @@ def next_token_loss(llava: Llava, batch: TokenBatch) -> Tensor:
 
 
 def contrastive_loss(clip: CLIP, batch: ContrastiveBatch) -> Tensor:
-    """CLIP's symmetric loss on (picture, caption), plus the same on (region, phrase).
+    """CLIP's symmetric loss on (picture, caption), plus the match of patches with phrases.
 
-    The region term is RegionCLIP's (Zhong et al. 2022): the mean of the patches under an object's
-    box is matched with its phrase among all phrases of the batch. It makes single patches
-    meaningful, and single patches are what LLaVA reads.
+    The second term is RegionCLIP's (Zhong et al. 2022), patch by patch: each patch under an object's
+    box, by the share it covers, has to find the object's phrase among all phrases of the batch that
+    speak of the same aspect. LLaVA reads single patches, so each has to know what it is part of; with
+    the mean of the region they share that out among themselves.
     """
     with _short_attention(batch.pixels.device):
         features = clip.vision_model(batch.pixels)  # (image, class + patch, vision)
         captions = clip.encode_text(batch.captions)
-        phrases = clip.encode_text(batch.phrases) if len(batch.phrases) else None
+        phrases = clip.encode_text(batch.phrases) if batch.aspects else None
     scale = clip.logit_scale.clamp(max=4.6052).exp()  # at most 100, as CLIP
     similarity = scale * clip.project_vision(features[:, 0]).float() @ captions.float().T
     pairs = torch.arange(len(features), device=similarity.device)
     loss = (F.cross_entropy(similarity, pairs) + F.cross_entropy(similarity.T, pairs)) / 2
     if phrases is not None:
-        patches = features[batch.region_image, 1:]  # (region, patch, vision)
-        pooled = torch.einsum("rp,rpv->rv", batch.region_patches.to(patches.dtype), patches)
-        matches = scale * clip.project_vision(pooled).float() @ phrases.float().T
-        loss = loss + F.cross_entropy(matches, batch.region_phrase)
+        matches = scale * clip.project_vision(features[:, 1:]).float() @ phrases.float().T
+        for aspect, rivals in enumerate(matches.split(batch.aspects, dim=-1)):
+            told = rivals.log_softmax(-1).mT  # (image, phrase, patch)
+            told = told[batch.region_image, batch.region_phrase[:, aspect]]  # (region, patch)
+            loss = loss - (told * batch.region_patches).sum() / len(batch.region_image)
     return loss
 
 

@@ -35,6 +35,7 @@ class Stage(Strict):
     steps: int | None = Field(None, gt=0)
     epochs: float | None = Field(None, gt=0)
     batch: int = Field(gt=0)
+    optimiser: Literal["adamw", "muon"] = "adamw"
     lr: float = Field(gt=0)
     warmup: float = Field(0.03, ge=0, le=1)  # share of the steps; a cosine to zero follows
     weight_decay: float = Field(0.0, ge=0)
@@ -64,6 +65,7 @@ class Recipe(Strict):
     projection_dim: int = 512
     language: LanguageConfig | None = None
     connector: str = "mlp2x_gelu"
+    feature_layer: int | None = None  # of the tower's hidden states; default -2, as LLaVA
     stages: tuple[Stage, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -71,9 +73,10 @@ class Recipe(Strict):
         scratch = {name: getattr(self, name) for name in ("tokenizer", "image", "vision", "language")}
         if self.init is None and (missing := [name for name, value in scratch.items() if value is None]):
             raise ValueError(f"without init, a recipe needs the sections {', '.join(missing)}")
+        scratch["feature_layer"] = self.feature_layer
         extra = [name for name, value in scratch.items() if value is not None]
         if self.init is not None and extra:
-            raise ValueError(f"init brings its own model: remove the sections {', '.join(extra)}")
+            raise ValueError(f"init brings its own model: remove {', '.join(extra)}")
         pairs = [s.name for s in self.stages if "text_tower" in s.trainable or s.objective == "contrastive"]
         if pairs and self.text_tower is None:
             raise ValueError(f"stages {', '.join(pairs)} need a [text_tower] section")

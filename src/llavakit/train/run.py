@@ -103,6 +103,7 @@ def _start(recipe: Recipe, out: Path, open_texts: OpenTexts) -> Checkpoint:
         vision=recipe.vision,
         language=recipe.language.model_copy(update={"vocab_size": tokenizer.vocab_size}),
         connector=recipe.connector,
+        feature_layer=-2 if recipe.feature_layer is None else recipe.feature_layer,
         image_token_id=tokenizer.image_token_id,
     )
     return Checkpoint(

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from llavakit.errors import LlavaError
+from llavakit.train.optimiser import Optimiser
 
 
 class State:
@@ -41,7 +42,7 @@ class State:
         """The stage the found run was in."""
         return self._found["stage"] if self._found else None
 
-    def resume(self, stage: str, optimiser: torch.optim.Optimizer) -> int:
+    def resume(self, stage: str, optimiser: Optimiser) -> int:
         """Restore `optimiser` if the found run was in `stage`; the number of steps already done."""
         if self._found is None or self._found["stage"] != stage:
             return 0
@@ -50,7 +51,7 @@ class State:
         self._found = None  # release the memory: from here on the model moves
         return step
 
-    def save(self, stage: str, step: int, optimiser: torch.optim.Optimizer) -> None:
+    def save(self, stage: str, step: int, optimiser: Optimiser) -> None:
         now = time.monotonic()
         self.seconds += now - self._since
         self._since = now
