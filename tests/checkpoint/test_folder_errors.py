@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from checkpoint.small import checkpoint, edit_json
 from llavakit.checkpoint import load, locate, save
-from llavakit.checkpoint.weights import INDEX, SINGLE, write
+from llavakit.checkpoint.tensors import INDEX, SINGLE
+from llavakit.checkpoint.weights import write
 from llavakit.errors import CheckpointError, LlavaError, UsageError
 
 

@@ -9,7 +9,8 @@ import torch
 
 from checkpoint.small import checkpoint
 from llavakit.checkpoint import load, save
-from llavakit.checkpoint.weights import SINGLE, TensorFiles, write
+from llavakit.checkpoint.tensors import SINGLE, Safetensors
+from llavakit.checkpoint.weights import write
 
 PEAK = """
 import sys, torch
@@ -110,6 +111,6 @@ def test_shards_hold_every_tensor_once_and_none_is_larger_than_told(tmp_path, dt
     write(tensors, tmp_path, dtype, shard_bytes=800)
     paths = sorted(tmp_path.glob("*.safetensors"))
     assert len(paths) == (5 if dtype is None else 3)
-    files = TensorFiles(paths)
+    files = Safetensors(paths)
     assert sorted(files) == sorted(tensors)
     assert all(torch.equal(files.read(n).float(), t) for n, t in tensors.items())

@@ -1,18 +1,16 @@
 """A model folder: Hugging Face's layout, and `llavakit.json` for what that layout cannot say."""
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
 
 from llavakit.checkpoint import hf_config, names
 from llavakit.checkpoint.atomic import atomic_folder
-from llavakit.checkpoint.locate import locate
-from llavakit.checkpoint.weights import TensorFiles, load_into, weight_files, write, write_file
-from llavakit.config import ImageConfig, LlavaConfig, Strict, TextTowerConfig
+from llavakit.checkpoint.source import Checkpoint, Description, Own, Source, TextTower
+from llavakit.checkpoint.tensors import Renamed, Safetensors, weight_files
+from llavakit.checkpoint.weights import write, write_file
 from llavakit.errors import CheckpointError, UsageError, nearest
 from llavakit.model import CLIP, Llava
 from llavakit.prompt.jinja import chat_template
@@ -21,48 +19,7 @@ from llavakit.prompt.tokenizer import Tokenizer
 
 OWN = "llavakit.json"
 TEXT_TOWER = "text_tower.safetensors"
-
-
-class TextTower(Strict):
-    """The text side of CLIP, kept beside a LLaVA that was trained here."""
-
-    config: TextTowerConfig
-    projection_dim: int
-
-
-class Own(Strict):
-    """`llavakit.json`: how the model was made, and what `config.json` has no field for."""
-
-    template: str | None = None
-    image_markers: bool = False  # LLaVA v1's <im_start> and <im_end> around a picture
-    connector: str = "mlp2x_gelu"
-    text_tower: TextTower | None = None
-    provenance: dict[str, Any] = Field(default_factory=dict)
-
-
-@dataclass
-class Checkpoint:
-    """A model and all that is needed to talk to it."""
-
-    model: Llava
-    tokenizer: Tokenizer
-    image: ImageConfig
-    template: str
-    image_markers: bool = False
-    eos_token_ids: tuple[int, ...] = ()
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a folder's small files say, before any weight is read."""
-
-    folder: Path
-    config: LlavaConfig
-    image: ImageConfig
-    own: Own
-    template: str
-    eos_token_ids: tuple[int, ...]
+HEAD = "language_model.lm_head.weight"
 
 
 def describe(folder: Path) -> Description:
@@ -123,105 +80,14 @@ def _json(path: Path) -> dict[str, Any] | None:
     return value
 
 
-def load(
-    model: str | Path,
-    *,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
-    template: str | None = None,
-    revision: str | None = None,
-) -> Checkpoint:
-    """Load a LLaVA from the hub, a folder, or the package itself (`"tiny"`).
-
-    Args:
-        dtype: of the weights in memory; None: as stored
-        template: the conversation template, where the folder's own is wrong or missing
+def open_folder(folder: Path) -> Source:
+    """Open a folder: its tokenizer is read, its weights are found.
 
     Raises:
-        UsageError: no such model or template.
-        CheckpointError: the folder is incomplete, damaged, or of another kind.
+        CheckpointError: a file is missing, cut short, or is not what it should be.
     """
-    if template is not None:
-        get_template(template)
-    said = describe(locate(model, revision))
-    tokenizer = Tokenizer.load(said.folder)
-    if tokenizer.image_token_id != said.config.image_token_id:
-        raise CheckpointError(
-            f"{said.folder}: the tokenizer's image token is {tokenizer.image_token_id}, "
-            f"config.json says {said.config.image_token_id}: the files belong to different models"
-        )
-    if tokenizer.vocab_size > said.config.language.vocab_size:
-        raise CheckpointError(
-            f"{said.folder}: the tokenizer has {tokenizer.vocab_size} tokens, config.json says "
-            f"{said.config.language.vocab_size}: the files belong to different models"
-        )
-    files = TensorFiles(weight_files(said.folder))
-    stored = names.ours_to_theirs(files)
-    config = _untied_where_they_differ(said.config, files, stored)
-    tied = {_HEAD: _WORDS} if config.language.tie_word_embeddings else {}
-    stored = {ours: theirs for ours, theirs in stored.items() if ours not in tied}
-    with torch.device("meta"):
-        llava = Llava(config)
-    chosen = dtype or _stored_dtype(files, stored)
-    load_into(llava, files, stored, chosen, torch.device(device), str(said.folder), tied)
-    llava.language_model.reset_buffers(device)
-    ends = said.eos_token_ids or (tokenizer.eos_id,)
-    return Checkpoint(
-        model=llava.eval(),
-        tokenizer=tokenizer,
-        image=said.image,
-        template=template or said.template,
-        image_markers=said.own.image_markers,
-        eos_token_ids=ends,
-        provenance=said.own.provenance,
-    )
-
-
-_HEAD, _WORDS = "language_model.lm_head.weight", "language_model.embed_tokens.weight"
-
-
-def _untied_where_they_differ(config: LlavaConfig, files: TensorFiles, stored: dict[str, str]) -> LlavaConfig:
-    """Files that hold an output head unlike the embedding win over a config that ties the two.
-
-    transformers does the same.
-    """
-    language = config.language
-    if not language.tie_word_embeddings or _HEAD not in stored or _WORDS not in stored:
-        return config
-    if torch.equal(files.read(stored[_HEAD]), files.read(stored[_WORDS])):
-        return config
-    language = language.model_copy(update={"tie_word_embeddings": False})
-    return config.model_copy(update={"language": language})
-
-
-_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-
-
-def _stored_dtype(files: TensorFiles, stored: dict[str, str]) -> torch.dtype:
-    return _DTYPES.get(files.dtype(next(iter(stored.values()))), torch.float32) if stored else torch.float32
-
-
-def load_clip(model: str | Path, checkpoint: Checkpoint) -> CLIP:
-    """The CLIP that shares the vision tower of `checkpoint`, where its text tower was kept.
-
-    Raises:
-        CheckpointError: the folder has no text tower.
-    """
-    folder = locate(model)
-    kept = describe(folder).own.text_tower
-    path = folder / TEXT_TOWER
-    if kept is None or not path.is_file():
-        raise CheckpointError(f"{folder} has no text tower: only models trained here with one keep it")
-    tower = checkpoint.model.vision_tower
-    parameter = next(tower.parameters())
-    with torch.device("meta"):
-        clip = CLIP(tower, kept.config, kept.projection_dim)
-    del clip.vision_model  # the file holds the text side only
-    files = TensorFiles([path])
-    same = {name: name for name in files}
-    load_into(clip, files, same, parameter.dtype, parameter.device, str(path))
-    clip.vision_model = tower
-    return clip.eval()
+    files = Safetensors(weight_files(folder))
+    return Source(describe(folder), Tokenizer.load(folder), Renamed(files, names.ours_to_theirs(files)))
 
 
 def save(
@@ -237,7 +103,7 @@ def save(
         CheckpointError: the folder holds other files, or cannot be written.
     """
     llava, tokenizer = checkpoint.model, checkpoint.tokenizer
-    left_out = {_HEAD} if llava.config.language.tie_word_embeddings else set()
+    left_out = {HEAD} if llava.config.language.tie_word_embeddings else set()
     tensors = {names.to_hf(name): w for name, w in llava.state_dict().items() if name not in left_out}
     stored = dtype or next(iter(tensors.values())).dtype
     ends = list(checkpoint.eos_token_ids) or [tokenizer.eos_id]
