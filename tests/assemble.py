@@ -14,7 +14,10 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers, processors
 
 from llavakit.checkpoint import Checkpoint
-from llavakit.config import ImageConfig, LanguageConfig, LlavaConfig, VisionConfig
+from llavakit.checkpoint.folder import as_source
+from llavakit.checkpoint.packed import quantised
+from llavakit.checkpoint.weights import load_into
+from llavakit.config import ImageConfig, LanguageConfig, LlavaConfig, Quantization, VisionConfig
 from llavakit.llava import LLaVA
 from llavakit.model import Llava
 from llavakit.prompt.tokenizer import Tokenizer
@@ -65,6 +68,19 @@ def random_llava(template: str = "chatml", seed: int = 0, **language: Any) -> LL
         model, tokenizer, ImageConfig(size=SIZE), template, eos_token_ids=(tokenizer.eos_id,)
     )
     return LLaVA(checkpoint, "random")
+
+
+def packed(model: Llava, plan: Quantization) -> Llava:
+    """The same model with its weights quantised."""
+    checkpoint = Checkpoint(model, byte_tokenizer(), ImageConfig(size=SIZE), "chatml")
+    source = quantised(as_source(checkpoint), plan)
+    with torch.device("meta"):
+        llava = Llava(source.said.config)
+    head = "language_model.lm_head.weight"
+    tied = {head: "language_model.embed_tokens.weight"} if model.config.language.tie_word_embeddings else {}
+    load_into(llava, source.tensors, torch.float32, torch.device("cpu"), "random", tied)
+    llava.language_model.reset_buffers()
+    return llava.eval()
 
 
 def picture(seed: int = 0) -> Image.Image:

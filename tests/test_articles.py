@@ -15,8 +15,8 @@ import torch
 import llavakit
 from assemble import picture, random_llava
 from llavakit import LLaVAChatBot, pipeline
-from llavakit.engine.quantise import Int4Linear, Int8Linear
 from llavakit.errors import MediaError, UsageError
+from llavakit.model.quantised import Int4Linear, Int8Linear
 
 EMBEDDED = Path(llavakit.__file__).parent / "tiny" / "weights" / "config.json"
 PROMPT = "USER: <image>\nDescribe this picture\nASSISTANT:"

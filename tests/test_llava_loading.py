@@ -11,9 +11,8 @@ from checkpoint.small import checkpoint, edit_json, photo
 from llavakit import LLaVA
 from llavakit.checkpoint import save
 from llavakit.config import LanguageConfig, LlavaConfig, VisionConfig
-from llavakit.engine import quantise
 from llavakit.errors import CheckpointError, LlavaError, UsageError
-from llavakit.llava import memory_needed, parameters
+from llavakit.llava import memory_needed, quantization
 
 SEVEN_BILLION = LlavaConfig(
     vision=VisionConfig(), language=LanguageConfig(vocab_size=32064), image_token_id=32000
@@ -50,7 +49,7 @@ def test_auto_is_float32_on_a_cpu_with_room(folder):
 
 def test_auto_is_bfloat16_on_a_cpu_where_float32_would_take_more_than_half(folder, monkeypatch):
     class Tight:
-        available = 6 * parameters(LLaVA.from_pretrained(folder).config)
+        available = 1.5 * memory_needed(LLaVA.from_pretrained(folder).config, torch.float32)
 
     monkeypatch.setattr(psutil, "virtual_memory", Tight)
     assert types(LLaVA.from_pretrained(folder, device="cpu")) == {torch.bfloat16}
@@ -111,18 +110,19 @@ def test_a_model_that_does_not_fit_is_refused_before_its_weights_are_read(tmp_pa
 
 
 def test_weights_are_counted_without_making_them():
-    assert parameters(SEVEN_BILLION) == 7_063_427_072  # as transformers counts them
+    assert memory_needed(SEVEN_BILLION, torch.float32) == 4 * 7_063_427_072  # as transformers counts them
 
 
 @pytest.mark.parametrize("quantize", [None, "int8", "int4"])
-def test_the_memory_foretold_is_the_memory_taken(quantize):
-    """Within 2 %: a row's scales weigh more in this narrow model than in a real one."""
-    ours = checkpoint(hidden_size=512, intermediate_size=1024, num_attention_heads=4, head_dim=128)
-    foretold = memory_needed(ours.model.config, torch.float32, quantize)
-    if quantize is not None:
-        quantise(ours.model, quantize)
-    taken = sum(t.nbytes for t in (*ours.model.parameters(), *ours.model.buffers()))
-    assert taken == pytest.approx(foretold, rel=0.02)
+def test_the_memory_foretold_is_the_memory_taken(folder, quantize):
+    llava = LLaVA.from_pretrained(folder, device="cpu", dtype="float32", quantize=quantize)
+    taken = sum(t.nbytes for t in (*llava.model.parameters(), *llava.model.buffers()))
+    assert taken == memory_needed(llava.config, torch.float32)
+
+
+def test_a_seven_billion_in_four_bits_fits_where_the_articles_promise(folder):
+    four = SEVEN_BILLION.model_copy(update={"quantization": quantization("int4")})
+    assert memory_needed(four, torch.bfloat16) < 4.3e9
 
 
 @pytest.mark.parametrize("quantize", ["int8", "int4"])

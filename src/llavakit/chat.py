@@ -143,7 +143,7 @@ class LLaVAChatBot:
         self.stop_key = self.llava.tokenizer.eos_token
         self.conv: Chat | None = None
         self.conv_img: Image.Image | None = None
-        self.img_tensor: torch.Tensor | None = None  # (1, 3, size, size), as the vision tower sees it
+        self.img_tensor: torch.Tensor | None = None  # (view, 3, size, size), as the vision tower sees it
         self._question: str | None = None  # not answered yet
 
     def setup_image(self, img_path: ImageSource) -> None:

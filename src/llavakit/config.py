@@ -4,11 +4,13 @@ Field names are those of Hugging Face configurations, so that a `config.json` re
 these. Nothing here knows about files or tensors.
 """
 
+import math
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from llavakit.errors import UsageError, nearest
 
@@ -181,6 +183,123 @@ class LanguageConfig(Strict):
         return self
 
 
+Scheme = Literal["int8", "int4"]
+
+
+class Quantization(Strict):
+    """Which linear layers hold 8 or 4 bits a weight.
+
+    The language model's blocks do, as `scheme` says; vision tower and output head in 8 bits, unless
+    they are left out. Embeddings and connector stay as they are.
+    """
+
+    scheme: Scheme
+    group_size: int = Field(128, ge=32, multiple_of=32)  # weights that share a scale in 4 bits
+    vision_tower: bool = True
+    head: bool = True
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one picture becomes features: the whole of it as one view, and tiles of a larger copy.
+
+    Attributes:
+        tiles: (down, across); (0, 0): the whole picture alone
+        rows, columns: (first, end) of the patches of all tiles together that show the picture, not
+            the padding around it
+        shrunk: (rows, columns) that those are interpolated to; None: as they are
+        newline: a learned feature ends each row; with the whole picture alone, the picture
+        tokens: feature positions, in all
+    """
+
+    tiles: tuple[int, int]
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    shrunk: tuple[int, int] | None
+    newline: bool
+    tokens: int
+
+    @property
+    def views(self) -> int:
+        return 1 + self.tiles[0] * self.tiles[1]
+
+
+class Tiling(Strict):
+    """LLaVA-NeXT's "anyres": a picture is seen whole, and again as tiles in a shape like its own.
+
+    Attributes:
+        grids: the shapes to choose from, as (height, width) in pixels
+        tile: a tile's side in pixels, which is the vision tower's picture
+        patches: patches along it
+        unpad: features of the padding around the picture are left out
+        newline: a learned feature ends each row
+        max_tiles: features of more tiles than this are interpolated to about as many ("anyres_max_9")
+        single: only a picture that is alone in its prompt has tiles (LLaVA-OneVision)
+    """
+
+    grids: tuple[tuple[int, int], ...] = Field(min_length=1)
+    tile: int = Field(gt=0)
+    patches: int = Field(gt=0)
+    unpad: bool = True
+    newline: bool = True
+    max_tiles: int | None = Field(None, gt=0)
+    single: bool = False
+
+    @model_validator(mode="after")
+    def _whole_tiles(self) -> Self:
+        for height, width in self.grids:
+            if min(height, width) <= 0 or height % self.tile or width % self.tile:
+                raise ValueError(f"a grid of {height} x {width} is not made of tiles of {self.tile}")
+        return self
+
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        """(height, width) of the grid that keeps most of a picture's pixels, and wastes least on padding."""
+
+        def worth(grid: tuple[int, int]) -> tuple[int, int]:
+            scale = min(grid[1] / width, grid[0] / height)
+            kept = min(int(width * scale) * int(height * scale), width * height)
+            return kept, kept - grid[0] * grid[1]
+
+        return max(self.grids, key=worth)  # the first of equals
+
+    def layout(self, width: int, height: int, pictures: int = 1) -> Layout:
+        """What becomes of a picture of that size in a prompt with so many pictures."""
+        if self.single and pictures > 1:
+            return Layout((0, 0), (0, 0), (0, 0), None, self.newline, self.patches**2 + self.newline)
+        grid = self.grid(width, height)
+        down, across = grid[0] // self.tile, grid[1] // self.tile
+        rows, columns = (0, down * self.patches), (0, across * self.patches)
+        if self.unpad:
+            rows, columns = self._unpadded(width, height, rows[1], columns[1])
+        size = rows[1] - rows[0], columns[1] - columns[0]
+        shrunk = self._shrunk(*size)
+        count, length = shrunk or size
+        tokens = self.patches**2 + count * (length + self.newline)
+        return Layout((down, across), rows, columns, shrunk, self.newline, tokens)
+
+    @staticmethod
+    def _unpadded(
+        width: int, height: int, rows: int, columns: int
+    ) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Which of so many rows and columns of patches a picture covers that fits in between them.
+
+        Margins are as wide on both sides, so a row that is half padding stays. Seven digits, as the
+        reference rounds, bridge what floating point lacks to a whole number.
+        """
+        if width / height > columns / rows:
+            margin = (rows - int(round(height * (columns / width), 7))) // 2
+            return (margin, rows - margin), (0, columns)
+        margin = (columns - int(round(width * (rows / height), 7))) // 2
+        return (0, rows), (margin, columns - margin)
+
+    def _shrunk(self, rows: int, columns: int) -> tuple[int, int] | None:
+        """What rows and columns of patches are interpolated to; small excesses are let be."""
+        if self.max_tiles is None:
+            return None
+        ratio = math.sqrt(rows * columns / (self.max_tiles * self.patches**2))
+        return (int(rows // ratio), int(columns // ratio)) if ratio > 1.1 else None
+
+
 class LlavaConfig(Strict):
     """Vision tower + connector + language model, and how they are joined."""
 
@@ -191,10 +310,34 @@ class LlavaConfig(Strict):
     connector_act: str = "gelu"
     image_token_id: int
     feature_layer: int = -2  # of the tower's hidden states, embeddings first
-    feature_select: Literal["patch", "full"] = "patch"  # "patch" drops the class token
+    # "patch" drops the class token, "but_first" the first feature whatever it is
+    feature_select: Literal["patch", "full", "but_first"] = "patch"
+    tiling: Tiling | None = None
+    quantization: Quantization | None = None
+
+    @model_validator(mode="after")
+    def _tiles_fit(self) -> Self:
+        tiling, vision = self.tiling, self.vision
+        if tiling is None:
+            return self
+        patches = vision.image_size // vision.patch_size
+        if (tiling.tile, tiling.patches) != (vision.image_size, patches):
+            raise ValueError(
+                f"tiles of {tiling.tile} pixels and {tiling.patches} patches do not fit a vision tower that "
+                f"sees {vision.image_size} pixels as {patches} patches"
+            )
+        if self.tokens_per_image != patches**2:
+            raise ValueError("tiles are put together by their patches: drop the class token and nothing else")
+        return self
 
     @property
     def tokens_per_image(self) -> int:
-        """Feature positions one picture takes in the prompt."""
-        has_class = self.vision.kind == "clip" and self.feature_select == "full"
-        return self.vision.num_patches + int(has_class)
+        """Feature positions one view takes: with a `tiling` a picture may have several."""
+        features = self.vision.num_patches + int(self.vision.kind == "clip")
+        return features - int(self.drops_first)
+
+    @property
+    def drops_first(self) -> bool:
+        """Whether a view's first feature is left out."""
+        is_class = self.feature_select == "patch" and self.vision.kind == "clip"
+        return is_class or self.feature_select == "but_first"

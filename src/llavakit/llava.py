@@ -4,24 +4,23 @@ from collections.abc import Generator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import Event
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import psutil
 import torch
 
 from llavakit.chat import Chat, Images, question
 from llavakit.checkpoint import Checkpoint, describe, load, locate
-from llavakit.config import LlavaConfig
-from llavakit.engine import Engine, Reply, check_scheme, make_sampling, quantise
+from llavakit.config import LlavaConfig, Quantization, Scheme
+from llavakit.engine import Engine, Reply, make_sampling
 from llavakit.errors import LlavaError, UsageError, nearest
 from llavakit.model import Llava
+from llavakit.model.shapes import shapes_only
 from llavakit.prompt.encode import Encoded, PromptEncoder
 from llavakit.prompt.messages import Message, system
 from llavakit.prompt.templates import get_template
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-# Scales in float32 included; embeddings, connector and tower come on top.
-_BYTES_PER_WEIGHT = {"int8": 1.0, "int4": 0.63}
 
 
 class LLaVA:
@@ -42,6 +41,7 @@ class LLaVA:
             checkpoint.model.config.tokens_per_image,
             checkpoint.image,
             checkpoint.image_markers,
+            checkpoint.model.config.tiling,
         )
         self.engine = Engine(checkpoint.model, self.encoder, checkpoint.eos_token_ids)
 
@@ -52,44 +52,45 @@ class LLaVA:
         *,
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
-        quantize: str | None = None,
+        quantize: str | Quantization | None = None,
         template: str | None = None,
         revision: str | None = None,
+        base: str | Path | None = None,
+        vision_tower: str | Path | None = None,
     ) -> Self:
-        """Load a LLaVA: `"tiny"` (embedded), a folder, or a name on the Hugging Face hub.
+        """Load a LLaVA: `"tiny"` (embedded), a folder or file, or a name on the Hugging Face hub.
 
         Args:
             device: "auto" takes a GPU where there is one
             dtype: "float32", "float16", "bfloat16"; "auto": as stored on a GPU; on a CPU float32
                 where it fits comfortably, else bfloat16
-            quantize: None, "int8" or "int4": the language model's weights in 8 or 4 bits
+            quantize: None, "int8" or "int4": the language model's weights in 8 or 4 bits, tower and head
+                in 8; a `Quantization` says more. A folder that is quantised already needs none.
             template: the conversation template, where the folder's own is wrong or missing
             revision: branch, tag or commit on the hub
+            base: for a LoRA or a connector alone: the model it was trained on
+            vision_tower: for an original checkpoint whose tower cannot be had as its config.json says
 
         Raises:
             UsageError: an argument names nothing that exists.
             CheckpointError: the folder is incomplete, damaged, or of another kind.
             LlavaError: it does not fit into memory.
         """
-        check_scheme(quantize)
+        plan = quantization(quantize)
         if template is not None:
             get_template(template)
-        place = _device(device)
+        place = pick_device(device)
         named = _dtype(dtype)
         folder = locate(model, revision)
-        config = describe(folder).config
-        wanted = named or _auto_dtype(place, config, quantize)
-        _check_memory(config, wanted, place, quantize, str(model))
-        # A model to be quantised stays memory-mapped as stored until each layer is packed.
+        config = describe(folder, base=base, vision_tower=vision_tower).config
+        if plan is not None:
+            config = config.model_copy(update={"quantization": plan})
+        wanted = named or _auto_dtype(place, config)
+        _check_memory(config, wanted, place, str(model))
         checkpoint = load(
-            folder,
-            dtype=None if quantize else wanted,
-            device="cpu" if quantize else place,
-            template=template,
-        )
-        if quantize is not None:
-            quantise(checkpoint.model, quantize)
-            checkpoint.model.to(device=place, dtype=wanted)
+            folder, dtype=wanted, device=place, template=template, quantization=plan, base=base,
+            vision_tower=vision_tower,
+        )  # fmt: skip
         return cls(checkpoint, str(model))
 
     @property
@@ -154,7 +155,12 @@ class LLaVA:
         return self.encoder.encode((*opening, question(prompt, images)))
 
 
-def _device(device: str | torch.device) -> torch.device:
+def pick_device(device: str | torch.device) -> torch.device:
+    """The device of that name; "auto" is a GPU where there is one.
+
+    Raises:
+        UsageError: it cannot be used here.
+    """
     if str(device) == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -179,47 +185,59 @@ def _dtype(dtype: str | torch.dtype) -> torch.dtype | None:
     return DTYPES[name]
 
 
-def _auto_dtype(device: torch.device, config: LlavaConfig, quantize: str | None) -> torch.dtype | None:
+def quantization(quantize: str | Quantization | None) -> Quantization | None:
+    """What is meant by "int8" or "int4".
+
+    Raises:
+        UsageError: an unknown scheme.
+    """
+    if quantize is None or isinstance(quantize, Quantization):
+        return quantize
+    if quantize not in get_args(Scheme):
+        raise UsageError(f"unknown quantisation {quantize!r} ({nearest(quantize, get_args(Scheme))})")
+    return Quantization.parse({"scheme": quantize}, "quantize")
+
+
+def _auto_dtype(device: torch.device, config: LlavaConfig) -> torch.dtype | None:
     """None: as stored."""
     if device.type != "cpu":
         return None
-    if quantize is not None:  # the CPU's 8-bit product takes bfloat16: 1.4 against 13 ms a 4096 x 4096 layer
-        return torch.bfloat16
+    if config.quantization is not None:
+        return torch.bfloat16  # the CPU's 8-bit product takes it: 1.4 against 13 ms a 4096 x 4096 layer
     comfortable = psutil.virtual_memory().available / 2
-    return torch.float32 if 4 * parameters(config) < comfortable else torch.bfloat16
+    return torch.float32 if memory_needed(config, torch.float32) < comfortable else torch.bfloat16
 
 
 @lru_cache
-def parameters(config: LlavaConfig) -> int:
-    """How many weights a model of this shape has."""
-    with torch.device("meta"):
-        return sum(p.numel() for p in Llava(config).parameters())
-
-
-def memory_needed(config: LlavaConfig, dtype: torch.dtype | None, quantize: str | None) -> float:
-    """Bytes of the loaded weights."""
+def memory_needed(config: LlavaConfig, dtype: torch.dtype | None) -> int:
+    """Bytes of the loaded weights; `dtype` None: as stored, taken for 16 bits."""
     itemsize = (dtype or torch.float16).itemsize
-    if quantize is None:
-        return parameters(config) * itemsize
-    with torch.device("meta"):
+    with shapes_only():
         llava = Llava(config)
-    blocks = sum(p.numel() for p in llava.language_model.layers.parameters())
-    rest = sum(p.numel() for p in llava.parameters()) - blocks
-    return blocks * _BYTES_PER_WEIGHT[quantize] + rest * itemsize
+    kept = [*llava.parameters(), *llava.buffers()]
+    return sum(t.numel() * (itemsize if t.is_floating_point() else t.itemsize) for t in kept)
 
 
-def _check_memory(
-    config: LlavaConfig, dtype: torch.dtype | None, device: torch.device, quantize: str | None, name: str
-) -> None:
-    needed = memory_needed(config, dtype, quantize)
+def cache_needed(config: LlavaConfig, dtype: torch.dtype, tokens: int) -> int:
+    """Bytes of the keys and values of one conversation."""
+    language = config.language
+    numbers = 2 * language.num_hidden_layers * language.num_key_value_heads * language.head_dim
+    return numbers * dtype.itemsize * tokens
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free where `device` computes."""
     if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = psutil.virtual_memory().available
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
+
+
+def _check_memory(config: LlavaConfig, dtype: torch.dtype | None, device: torch.device, name: str) -> None:
+    needed, free = memory_needed(config, dtype), free_memory(device)
     if needed > free:
-        smaller = {None: "--quantize int8 or int4", "int8": "--quantize int4", "int4": "a smaller model"}[
-            quantize
-        ]
+        scheme = config.quantization.scheme if config.quantization else None
+        smaller = {None: "--quantize int8 or int4", "int8": "--quantize int4", "int4": "a smaller model"}
         raise LlavaError(
-            f"{name} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB is free: try {smaller}"
+            f"{name} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB is free: "
+            f"try {smaller[scheme]}"
         )

@@ -10,9 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from checkpoint.small import checkpoint, edit_json
 from llavakit.checkpoint import load, locate, save
-from llavakit.checkpoint.tensors import INDEX, SINGLE
+from llavakit.checkpoint.tensors import Held
 from llavakit.checkpoint.weights import write
 from llavakit.errors import CheckpointError, LlavaError, UsageError
+
+INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def message(model, error=CheckpointError, **arguments) -> str:
 def shard(folder: Path) -> None:
     tensors = load_file(folder / SINGLE)
     (folder / SINGLE).unlink()
-    write(tensors, folder, shard_bytes=40_000)
+    write(Held(tensors), folder, shard_bytes=40_000)
 
 
 @pytest.mark.parametrize(

@@ -104,10 +104,10 @@ def test_a_qwen_window_in_some_layers_is_refused():
         hf_config.from_hf({"model_type": "llava", "text_config": text}, "config.json")
 
 
-def test_siglip_with_its_first_patch_cut_off_is_refused():
+def test_siglip_loses_its_first_patch_where_transformers_takes_it_for_a_class_token():
     vision = {"model_type": "siglip_vision_model"}
-    with pytest.raises(CheckpointError, match=r"strategy 'default' is not supported for siglip"):
-        hf_config.from_hf({"model_type": "llava", "vision_config": vision}, "config.json")
+    config = hf_config.from_hf({"model_type": "llava", "vision_config": vision}, "config.json")
+    assert config.tokens_per_image == config.vision.num_patches - 1
 
 
 def test_siglip_is_written_as_taking_every_feature_whatever_we_call_it(tmp_path):
@@ -123,7 +123,10 @@ def test_siglip_is_written_as_taking_every_feature_whatever_we_call_it(tmp_path)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "llava_next"}, "model_type is 'llava_next'; llavakit reads 'llava'"),
+        (
+            {"model_type": "video_llava"},
+            "model_type is 'video_llava'; llavakit reads llava, llava_next, llava_onevision",
+        ),
         ({"model_type": ...}, "model_type is None"),
         ({"mm_vision_tower": "openai/clip"}, "Hugging Face layout"),
         ({"text_config": {"model_type": "gpt2"}}, r"no 'gpt2' \(valid: llama, mistral, qwen2, qwen3\)"),
@@ -180,7 +183,7 @@ def test_image_settings_of_older_folders_are_read():
 
 
 def test_the_template_of_a_published_folder_follows_its_language_model(tmp_path):
-    for text, template in [("llama", "vicuna_v1"), ("mistral", "mistral_instruct"), ("qwen2", "chatml")]:
+    for text, template in [("llama", "vicuna_v1"), ("mistral", "mistral_instruct"), ("qwen2", "onevision")]:
         hf_folder(tmp_path / text, text)
         assert describe(tmp_path / text).template == template
 

@@ -41,7 +41,7 @@ def logits_gap(hf_model, loaded) -> float:
 @pytest.mark.parametrize("text", TEXT_CLASSES)
 def test_a_folder_of_transformers_gives_the_same_logits_here(tmp_path, text, vision):
     hf_model = hf_folder(tmp_path, text, vision)
-    assert logits_gap(hf_model, load(tmp_path)) < TOLERANCE
+    assert logits_gap(hf_model, load(tmp_path, template="vicuna_v1")) < TOLERANCE
 
 
 @pytest.mark.parametrize("vision", ["clip", "siglip"])
@@ -80,7 +80,7 @@ def test_a_folder_of_ours_gives_the_same_logits_in_transformers(tmp_path, text, 
 )  # fmt: skip
 def test_every_setting_survives_both_ways(tmp_path, overrides):
     hf_model = hf_folder(tmp_path / "theirs", **overrides)
-    loaded = load(tmp_path / "theirs")
+    loaded = load(tmp_path / "theirs", template="vicuna_v1")
     assert logits_gap(hf_model, loaded) < TOLERANCE
     save(loaded, tmp_path / "ours")
     again = transformers.LlavaForConditionalGeneration.from_pretrained(

@@ -9,8 +9,10 @@ import torch
 
 from checkpoint.small import checkpoint
 from llavakit.checkpoint import load, save
-from llavakit.checkpoint.tensors import SINGLE, Safetensors
+from llavakit.checkpoint.tensors import Held, Safetensors
 from llavakit.checkpoint.weights import write
+
+SINGLE = "model.safetensors"
 
 PEAK = """
 import sys, torch
@@ -108,7 +110,7 @@ def test_no_weight_wants_a_gradient_until_somebody_trains(tmp_path):
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
 def test_shards_hold_every_tensor_once_and_none_is_larger_than_told(tmp_path, dtype):
     tensors = {f"t{i}": torch.full((100,), float(i)) for i in range(7)} | {"last": torch.zeros(300)}
-    write(tensors, tmp_path, dtype, shard_bytes=800)
+    write(Held(tensors), tmp_path, dtype, shard_bytes=800)
     paths = sorted(tmp_path.glob("*.safetensors"))
     assert len(paths) == (5 if dtype is None else 3)
     files = Safetensors(paths)

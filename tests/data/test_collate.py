@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from llavakit.config import ImageConfig
+from llavakit.config import ImageConfig, Tiling
 from llavakit.data.collate import Box, CaptionedImage, ContrastiveCollator, TokenCollator, patch_weights
 from llavakit.errors import LlavaError, PromptError
 from llavakit.prompt.encode import IGNORE, PromptEncoder
@@ -58,6 +58,44 @@ def test_pictures_of_a_batch_follow_their_conversations(encoder: PromptEncoder) 
     assert batch.pixels.dtype == torch.float32
     assert torch.equal(batch.pixels, torch.from_numpy(encoder.pixels([BLUE, RED])))
     assert TokenCollator(encoder, max_length=10_000)([WORDS]).pixels is None
+
+
+TILING = Tiling(grids=((8, 16), (16, 8), (16, 16)), tile=8, patches=2, max_tiles=2)
+WIDE, TALL = Image.new("RGB", (40, 20), "red"), Image.new("RGB", (20, 60), "blue")
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_views_of_a_batch_are_those_of_each_conversation_by_itself(single: bool) -> None:
+    """A picture alone in its conversation may have tiles while those of its neighbours have none."""
+    tiling = TILING.model_copy(update={"single": single})
+    encoder = PromptEncoder(
+        small("llama3-bytes"), TEMPLATES["vicuna_v1"], 4, ImageConfig(size=8), tiling=tiling
+    )
+    rows = [(user(WIDE, "?"), assistant("A.")), WORDS, (user(TALL, WIDE, "?"), assistant("B."))]
+    batch = TokenCollator(encoder, max_length=10_000)(rows)
+    alone = [encoder.encode(row, reply=False) for row in rows]
+    assert batch.layouts == tuple(layout for each in alone for layout in each.layouts or ())
+    assert [layout.views for layout in batch.layouts or ()] == ([3, 1, 1] if single else [3, 3, 3])
+    expected = [encoder.pixels(each.images) for each in alone if each.images]
+    assert batch.pixels is not None
+    assert torch.equal(batch.pixels, torch.from_numpy(np.concatenate(expected)))
+    counted = sum(layout.tokens for layout in batch.layouts or ())
+    assert (batch.ids == encoder.tokenizer.image_token_id).sum() == counted
+    assert TokenCollator(encoder, max_length=10_000)([WORDS]).layouts is None
+    moved = batch.to("meta")
+    assert moved.pixels is not None
+    assert (moved.pixels.device.type, moved.layouts) == ("meta", batch.layouts)
+
+
+def test_pictures_of_many_features_count_as_longer() -> None:
+    encoder = PromptEncoder(
+        small("llama3-bytes"), TEMPLATES["vicuna_v1"], 4, ImageConfig(size=8), tiling=TILING
+    )
+    size = TokenCollator(encoder, max_length=10_000).size
+    small_, large = Image.new("RGB", (9, 3)), Image.new("RGB", (90, 30))
+    rows = [(user(image, "?"), assistant("A.")) for image in (small_, large, TALL)]
+    assert size(rows[0]) == size(rows[1])  # the shape counts, not the size
+    assert size(rows[2]) > size(rows[1])
 
 
 def test_a_conversation_is_cut_at_the_greatest_length(encoder: PromptEncoder) -> None:

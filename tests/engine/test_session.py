@@ -6,7 +6,7 @@ import threading
 import pytest
 import torch
 
-from assemble import picture, random_llava
+from assemble import PATCHES, picture, random_llava
 from llavakit.engine import Engine, Reply, Sampling, Session
 from llavakit.engine import engine as engine_module
 from llavakit.errors import UsageError
@@ -108,7 +108,7 @@ def test_the_same_picture_in_another_session_is_not_encoded_again(llava: LLaVA, 
 
 
 def test_the_picture_not_seen_for_longest_is_forgotten(llava: LLaVA, engine: Engine, monkeypatch):
-    monkeypatch.setattr(engine_module, "_REMEMBERED_IMAGES", 2)
+    monkeypatch.setattr(engine_module, "_REMEMBERED_TOKENS", 2 * PATCHES)
 
     def look(*seeds: int) -> int:
         prompt = llava.encoder.encode([user(*(picture(i) for i in seeds), "What?")])

@@ -87,7 +87,7 @@ def hf_llava(
         projector_hidden_act=mine.connector_act,
         multimodal_projector_bias=mine.connector_bias,
         vision_feature_layer=mine.feature_layer,
-        vision_feature_select_strategy={"patch": "default", "full": "full"}[mine.feature_select],
+        vision_feature_select_strategy="full" if mine.feature_select == "full" else "default",
     )
     # The eager attention writes softmax(qk)v out, so the oracle shares no kernel with us.
     model = transformers.LlavaForConditionalGeneration._from_config(theirs, attn_implementation="eager")

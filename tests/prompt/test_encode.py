@@ -10,7 +10,7 @@ from PIL import Image
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
 
-from llavakit.config import ImageConfig
+from llavakit.config import ImageConfig, Tiling
 from llavakit.errors import CheckpointError, PromptError
 from llavakit.prompt.encode import IGNORE, Encoded, PromptEncoder
 from llavakit.prompt.messages import Message, assistant, system, user
@@ -232,6 +232,67 @@ def test_pixels_are_one_normalised_square_per_picture() -> None:
     red, blue = pixels[:, :, 0, 0]
     assert red[0] > blue[0]
     assert red[2] < blue[2]
+
+
+TILING = Tiling(grids=((8, 16), (16, 8), (16, 16)), tile=8, patches=2, max_tiles=2)
+WIDE, TALL, SQUARE = (Image.new("RGB", size, "red") for size in ((40, 20), (20, 60), (30, 30)))
+
+
+def tiled(single: bool = False, markers: bool = False) -> PromptEncoder:
+    tiling = TILING.model_copy(update={"single": single})
+    image = ImageConfig(size=8, resize="exact")
+    return PromptEncoder(small("llama3-bytes"), TEMPLATES["vicuna_v1"], 4, image, markers, tiling)
+
+
+def test_with_tiles_each_picture_takes_as_many_tokens_as_it_has_features() -> None:
+    encoded = tiled().encode([user(WIDE, TALL, SQUARE, "Which?")])
+    # The whole is 2 x 2 patches; the tiles 2 x 4, 4 x 2, and 4 x 4 shrunk to 2 x 2; a newline ends each row.
+    lengths = [end - start for start, end in encoded.image_spans]
+    assert encoded.layouts is not None
+    assert lengths == [layout.tokens for layout in encoded.layouts]
+    assert lengths == [4 + 2 * (4 + 1), 4 + 4 * (2 + 1), 4 + 2 * (2 + 1)]
+    image = small("llama3-bytes").image_token_id
+    assert all(encoded.ids[i] == image for start, end in encoded.image_spans for i in range(start, end))
+    assert encoded.ids.count(image) == sum(lengths)
+    assert encoded.text.count("<image>") == 3
+    assert {encoded.labels[i] for start, end in encoded.image_spans for i in range(start, end)} == {IGNORE}
+
+
+def test_where_only_single_pictures_have_tiles_others_take_one_view_and_a_newline() -> None:
+    alone, among = (
+        tiled(single=True).encode([user(WIDE, "?")]),
+        tiled(single=True).encode([user(WIDE, TALL, "?")]),
+    )
+    assert alone.image_spans[0][1] - alone.image_spans[0][0] == 4 + 2 * (4 + 1)
+    assert [end - start for start, end in among.image_spans] == [5, 5]
+    # Pictures of earlier turns count.
+    later = tiled(single=True).encode([user(WIDE, "?"), assistant("Yes."), user(TALL, "And now?")])
+    assert [end - start for start, end in later.image_spans] == [5, 5]
+
+
+def test_markers_stand_around_all_of_a_pictures_tokens() -> None:
+    encoded = PromptEncoder(
+        small("llama-prepend"), TEMPLATES["vicuna_v1"], 4, ImageConfig(size=8), True, TILING
+    ).encode([user(WIDE, "?")])
+    before, after = map(small("llama-prepend").backend.token_to_id, ("<im_start>", "<im_end>"))
+    start, end = encoded.image_spans[0]
+    assert (encoded.ids[start - 1], encoded.ids[end], end - start) == (before, after, 14)
+
+
+def test_a_written_prompt_counts_tokens_likewise() -> None:
+    encoder = tiled(single=True)
+    written = encoder.encode_written("<image><image>Why?", [WIDE, TALL])
+    assert [end - start for start, end in written.image_spans] == [5, 5]
+
+
+def test_pixels_hold_the_views_of_each_picture_in_turn() -> None:
+    encoder = tiled(single=True)
+    assert encoder.pixels([WIDE]).shape == (3, 3, 8, 8)
+    assert encoder.pixels([WIDE, TALL]).shape == (2, 3, 8, 8)
+    layouts = [*(encoder.layouts([WIDE]) or ()), *(encoder.layouts([TALL, SQUARE]) or ())]
+    mixed = encoder.pixels([WIDE, TALL, SQUARE], layouts)
+    assert np.array_equal(mixed[:3], encoder.pixels([WIDE]))
+    assert np.array_equal(mixed[3:], encoder.pixels([TALL, SQUARE]))
 
 
 def test_message_helpers_keep_their_content() -> None:

@@ -74,7 +74,7 @@ def test_markers_in_a_written_prompt_are_not_doubled(text: str) -> None:
 def test_a_stop_mark_that_is_one_token_ends_an_answer_by_its_id(name: str) -> None:
     tokenizer = small("qwen-bytes")
     expected = {tokenizer.eos_id}
-    if name in ("mpt", "chatml"):
+    if name in ("mpt", "chatml", "qwen_1_5", "onevision"):
         expected.add(tokenizer.special["<|im_end|>"])
     assert PromptEncoder(tokenizer, TEMPLATES[name], 3, ImageConfig()).end_ids == expected
 

@@ -6,6 +6,7 @@ functions of `train.py`.
 
 import pytest
 from PIL import Image
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from llavakit.errors import PromptError, UsageError
 from llavakit.prompt.messages import Message, assistant, system, user
@@ -34,6 +35,8 @@ _MPT = (
     "The assistant gives helpful and honest answers.<|im_end|>"
 )
 _CHATML = "<|im_start|>system\nAnswer the questions.<|im_end|>"
+_QWEN = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+_LLAMA_3 = f"<|start_header_id|>system<|end_header_id|>\n\n{_LLAMA_2}<|eot_id|>"
 _TAGGED_FIRST = "<|im_start|>user\n<image>\nFirst?<|im_end|><|im_start|>assistant\n"
 _TAGGED_SECOND = "<|im_start|>user\nSecond?<|im_end|><|im_start|>assistant\n"
 
@@ -53,6 +56,20 @@ GOLDEN = {
     ),
     "mpt": (_MPT, _TAGGED_FIRST, "«One.<|im_end|>»", _TAGGED_SECOND, "«Two.<|im_end|>»"),
     "chatml": (_CHATML, _TAGGED_FIRST, "«One.<|im_end|>»", _TAGGED_SECOND, "«Two.<|im_end|>»"),
+    "qwen_1_5": (
+        _QWEN, "<|im_start|>user\n<image>\nFirst?<|im_end|>\n<|im_start|>assistant\n", "«One.<|im_end|>»\n",
+        "<|im_start|>user\nSecond?<|im_end|>\n<|im_start|>assistant\n", "«Two.<|im_end|>»\n",
+    ),
+    "onevision": (
+        "", "<|im_start|>user <image>\nFirst?<|im_end|><|im_start|>assistant\n", "«One.<|im_end|>»",
+        "<|im_start|>user \nSecond?<|im_end|><|im_start|>assistant\n", "«Two.<|im_end|>»",
+    ),
+    "llama_3": (
+        _LLAMA_3, "<|start_header_id|>user<|end_header_id|>\n\n<image>\nFirst?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n", "«One.<|eot_id|>»",
+        "<|start_header_id|>user<|end_header_id|>\n\nSecond?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n", "«Two.<|eot_id|>»",
+    ),
 }  # fmt: skip
 
 
@@ -136,6 +153,35 @@ def test_pictures_come_first_in_their_turn_and_keep_their_order() -> None:
     )
     assert written(spans) == "USER: <image>\n<image>\nCompare with this ASSISTANT:"
     assert [span.image for span in spans if span.image] == [PICTURE, OTHER]
+
+
+def test_onevision_shows_pictures_side_by_side_above_the_words() -> None:
+    spans = TEMPLATES["onevision"].spans((system("Be brief."), user(PICTURE, OTHER, "Compare.")), reply=True)
+    assert written(spans) == (
+        "<|im_start|>system \nBe brief.<|im_end|><|im_start|>user <image><image>\nCompare.<|im_end|>"
+        "<|im_start|>assistant\n"
+    )
+
+
+# As llava-hf/llava-onevision-qwen2-7b-ov-hf publishes it (chat_template.json), spelled more briefly.
+PUBLISHED_ONEVISION = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }} "
+    "{% for part in message['content'] if part['type'] == 'image' %}<image>{% endfor %}"
+    "{% for part in message['content'] if part['type'] == 'text' %}{{ '\n' + part['text'] }}{% endfor %}"
+    "<|im_end|>{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def test_onevision_differs_from_the_published_template_by_one_space_in_its_history() -> None:
+    def part(value: object) -> dict[str, object]:
+        return {"type": "text", "text": value} if isinstance(value, str) else {"type": "image"}
+
+    messages = (user(PICTURE, OTHER, "First?"), assistant("One."), user("Second?"))
+    said = [{"role": m.role, "content": [part(each) for each in m.content]} for m in messages]
+    texts, _ = render_jinja_template([said], chat_template=PUBLISHED_ONEVISION, add_generation_prompt=True)
+    ours = written(TEMPLATES["onevision"].spans(messages, reply=True)).replace("«", "").replace("»", "")
+    assert ours == texts[0].replace("assistant \n", "assistant\n")
+    assert ours != texts[0]
 
 
 def test_a_transcript_of_an_unanswered_question_has_no_answer_header() -> None:

@@ -14,10 +14,11 @@ import torch
 
 from llavakit.checkpoint import load, load_clip
 from llavakit.config import ImageConfig
-from llavakit.data.collate import ContrastiveCollator, TokenBatch
+from llavakit.data.collate import ContrastiveCollator, TokenBatch, TokenCollator
 from llavakit.errors import LlavaError
 from llavakit.model import CLIP
 from llavakit.prompt.encode import IGNORE
+from llavakit.prompt.messages import assistant, user
 from llavakit.prompt.tokenizer import Tokenizer
 from llavakit.train.loop import Step
 from llavakit.train.objectives import contrastive_loss, next_token_loss
@@ -26,6 +27,8 @@ from llavakit.train.organs import Trainee, initialise
 from llavakit.train.recipe import Organ, Stage
 from llavakit.train.schedule import cosine
 from model.reference import hf_llava, pair, pictures, prompt
+from model.tiled_reference import NEXT, hf_tiled, noise
+from tiles import tiled_llava
 from train import small
 
 
@@ -125,6 +128,31 @@ def test_only_the_named_organs_learn(organs: tuple[Organ, ...]) -> None:
     chosen = trainee.freeze_all_but(organs)
     assert {id(p) for p in trainee.parameters() if p.requires_grad} == {id(p) for p in chosen}
     assert {id(p) for organ in organs for p in trainee.organ(organ)} == {id(p) for p in chosen}
+
+
+def test_the_newline_of_tiles_learns_with_the_connector() -> None:
+    _, config = hf_tiled(NEXT, "llama")
+    llava = initialise(config, seed=0)
+    chosen = Trainee(llava, None, 16).freeze_all_but(("connector",))
+    assert any(p is llava.image_newline for p in chosen)
+    assert not any(p is llava.image_newline for p in Trainee(llava, None, 16).organ("language_model"))
+
+
+def test_a_batch_of_pictures_in_tiles_has_a_loss_that_falls() -> None:
+    llava = tiled_llava(single=True)
+    rows = [
+        (user(noise(90, 30), "What?"), assistant("A cat.")),
+        (user(noise(30, 30), noise(20, 60), "What?"), assistant("Two.")),
+    ]
+    batch = TokenCollator(llava.encoder, 1024)(rows)
+    parameters = list(llava.model.requires_grad_(True).parameters())
+    optimiser = torch.optim.AdamW(parameters, lr=3e-3)
+    before = next_token_loss(llava.model, batch)
+    for _ in range(5):
+        optimiser.zero_grad()
+        torch.autograd.backward(next_token_loss(llava.model, batch))
+        optimiser.step()
+    assert next_token_loss(llava.model, batch) < before
 
 
 def test_clip_and_llava_share_one_vision_tower() -> None:

@@ -5,13 +5,15 @@
 | transformers 4, as published | language_model.model.layers… | vision_tower.vision_model.encoder… |
 | transformers 5 | model.language_model.layers… | model.vision_tower.[vision_model.]encoder… |
 | ours | language_model.layers… | vision_tower.encoder… |
+
+The feature that ends a row of tiles is `image_newline`, and `model.image_newline` in transformers 5.
 """
 
 import re
 from collections.abc import Iterable
 
 _TO_OURS = [
-    (re.compile(r"^model\.(?=language_model\.|vision_tower\.|multi_modal_projector\.)"), ""),
+    (re.compile(r"^model\.(?=language_model\.|vision_tower\.|multi_modal_projector\.|image_newline$)"), ""),
     (re.compile(r"^lm_head\."), "language_model.lm_head."),
     (re.compile(r"^language_model\.model\."), "language_model."),
     (re.compile(r"^vision_tower\.vision_model\."), "vision_tower."),

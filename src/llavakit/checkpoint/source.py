@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from llavakit.checkpoint.tensors import Tensors
-from llavakit.config import ImageConfig, LlavaConfig, Strict, TextTowerConfig
+from llavakit.config import ImageConfig, LlavaConfig, Quantization, Strict, TextTowerConfig
 from llavakit.model import Llava
 from llavakit.prompt.tokenizer import Tokenizer
 
@@ -26,6 +26,7 @@ class Own(Strict):
     image_markers: bool = False  # LLaVA v1's <im_start> and <im_end> around a picture
     connector: str = "mlp2x_gelu"
     text_tower: TextTower | None = None
+    quantization: Quantization | None = None
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -50,7 +51,7 @@ class Description:
     config: LlavaConfig
     image: ImageConfig
     own: Own
-    template: str
+    template: str | None  # None: nothing tells, so it has to be asked for
     eos_token_ids: tuple[int, ...]
 
 

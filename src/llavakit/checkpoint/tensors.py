@@ -4,6 +4,7 @@ Formats differ in files, names and number formats; everything above sees `Tensor
 """
 
 import json
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,12 +16,15 @@ from torch import Tensor
 
 from llavakit.errors import CheckpointError
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "I64": torch.int64, "I32": torch.int32, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
+
+
+def is_real(dtype: torch.dtype) -> bool:
+    """Whether it holds weights, not the whole numbers of packed ones."""
+    return dtype.is_floating_point
 
 
 class Tensors(ABC):
@@ -92,6 +96,91 @@ class Safetensors(Tensors):
         return tensor
 
 
+_RELEASED = 2**27  # bytes read of a mapping before a new one is begun; mapping a shard anew takes 50 ms
+
+
+class TorchFiles(Tensors):
+    """One or several files of `torch.save`, one of them memory-mapped at a time.
+
+    Pickles are read with `weights_only`: what is no tensor is refused, never run.
+
+    Raises:
+        CheckpointError: a file is cut short, is something else, or holds more than tensors.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._home: dict[str, Path] = {}
+        self._kinds: dict[str, tuple[tuple[int, ...], torch.dtype]] = {}
+        self._mapped: tuple[Path, dict[str, Tensor]] | None = None
+        self._read = 0
+        for path in paths:
+            stored = self._map(path)
+            self._home |= dict.fromkeys(stored, path)
+            self._kinds |= {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in stored.items()}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._home)
+
+    def _map(self, path: Path) -> dict[str, Tensor]:
+        if self._mapped is None or self._mapped[0] != path:
+            self._mapped = None  # first, so that two are never mapped
+            self._mapped, self._read = (path, _unpickled(path)), 0
+        return self._mapped[1]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._kinds[name][0]
+
+    def dtype(self, name: str) -> torch.dtype:
+        return self._kinds[name][1]
+
+    def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
+        stored = self._map(self._home[name])[name].detach()
+        tensor = stored.to(device=device, dtype=dtype)
+        if tensor is not stored:  # what was read stays resident until the mapping goes, as above
+            self._read += stored.nbytes
+            if self._read > _RELEASED:
+                self._mapped = None
+        return tensor
+
+
+def _unpickled(path: Path) -> dict[str, Tensor]:
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path} holds more than tensors, which may be code that runs when it is opened: it is refused; "
+            "fetch the model from somebody you trust, as safetensors"
+        ) from None
+    except Exception as error:  # the library raises every kind
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(". ")[0]
+        raise CheckpointError(
+            f"{path} is not a whole PyTorch file ({reason}): "
+            "the download or copy was cut short; fetch it again"
+        ) from None
+    if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
+        raise CheckpointError(f"{path} should hold tensors under their names, and nothing else")
+    return stored
+
+
+class Held(Tensors):
+    """Tensors that are in memory already."""
+
+    def __init__(self, held: Mapping[str, Tensor]) -> None:
+        self._held = held
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._held[name].shape)
+
+    def dtype(self, name: str) -> torch.dtype:
+        return self._held[name].dtype
+
+    def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
+        return self._held[name].detach().to(device=device, dtype=dtype)
+
+
 class Renamed(Tensors):
     """Tensors under other names: `names` maps each new one to the one in `inner`."""
 
@@ -136,13 +225,56 @@ class Joined(Tensors):
         return self._home[name].told(name)
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder, one or as its index lists them.
+class Widened(Tensors):
+    """`inner`, where the tensors in `names` have `rows` rows: their own, and zeros below."""
+
+    def __init__(self, inner: Tensors, names: Sequence[str], rows: int) -> None:
+        self._inner, self._rows = inner, rows
+        self._names = {name for name in names if name in set(inner) and inner.shape(name)[0] < rows}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._inner)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        shape = self._inner.shape(name)
+        return (self._rows, *shape[1:]) if name in self._names else shape
+
+    def dtype(self, name: str) -> torch.dtype:
+        return self._inner.dtype(name)
+
+    def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
+        stored = self._inner.read(name, dtype, device)
+        if name not in self._names:
+            return stored
+        wide = stored.new_zeros(self.shape(name))
+        wide[: len(stored)] = stored
+        return wide
+
+    def told(self, name: str) -> str:
+        return self._inner.told(name)
+
+
+def open_weights(folder: Path, stem: str = "model") -> Tensors:
+    """The weights of a model folder: safetensors, or `pytorch_model.bin` where there are none.
+
+    Raises:
+        CheckpointError: a file is missing, cut short or something else.
+    """
+    there = {path.name for path in folder.iterdir()}
+    wanted = {f"{stem}.safetensors", f"{stem}.safetensors.index.json"}
+    others = {f"pytorch_{stem}.bin", f"pytorch_{stem}.bin.index.json"}
+    if there & others and not there & wanted:
+        return TorchFiles(weight_files(folder, f"pytorch_{stem}", "bin"))
+    return Safetensors(weight_files(folder, stem))
+
+
+def weight_files(folder: Path, stem: str = "model", suffix: str = "safetensors") -> list[Path]:
+    """The weight files of a model folder, `stem`.`suffix` or as its index lists them.
 
     Raises:
         CheckpointError: none there, or a listed file is missing.
     """
-    index = folder / INDEX
+    index = folder / f"{stem}.{suffix}.index.json"
     if index.is_file():
         try:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
@@ -150,7 +282,7 @@ def weight_files(folder: Path) -> list[Path]:
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             raise CheckpointError(f"{index} is not a weight index: fetch it again") from None
     else:
-        paths = [folder / SINGLE]
+        paths = [folder / f"{stem}.{suffix}"]
     if missing := [path.name for path in paths if not path.is_file()]:
         raise CheckpointError(
             f"{folder} has no {', '.join(missing)}: the model is only half there, or its weights are "

@@ -1,7 +1,8 @@
 """Tensors into modules and out to safetensors files, one at a time, checked before they are placed."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from llavakit.checkpoint.tensors import INDEX, SINGLE, Tensors
+from llavakit.checkpoint.tensors import Tensors
 from llavakit.errors import CheckpointError
 
 _LISTED = 8  # names an error shows of each kind before it only counts
@@ -25,6 +26,8 @@ def load_into(
 ) -> None:
     """Fill `module` (built on `meta`) from `tensors`; each is materialised once, in `dtype`.
 
+    Whole numbers, such as packed weights, keep their type.
+
     Args:
         tied: a parameter -> the one it shares where the files leave it out
 
@@ -33,6 +36,7 @@ def load_into(
     """
     stored = set(tensors) - set(tied)
     wanted = {name: tuple(p.shape) for name, p in module.named_parameters(remove_duplicate=False)}
+    wanted |= {name: tuple(buffer.shape) for name, buffer in module.named_buffers()}
     missing = [name for name in wanted if name not in stored and tied.get(name) not in stored]
     extra = [tensors.told(name) for name in tensors if name in stored and name not in wanted]
     misshapen = [
@@ -46,7 +50,8 @@ def load_into(
         raise CheckpointError(f"{where} does not fit its config.json: {listed}")
     for name in wanted:
         if name in stored:
-            _place(module, name, nn.Parameter(tensors.read(name, dtype, device), requires_grad=False))
+            real = tensors.dtype(name).is_floating_point
+            _place(module, name, tensors.read(name, dtype if real else None, device))
     for name, source in tied.items():
         _place(module, name, module.get_parameter(source))
 
@@ -56,47 +61,67 @@ def _listed(found: list[str]) -> str:
     return f"{', '.join(found[:_LISTED])}{more}:"
 
 
-def _place(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+def _place(module: nn.Module, name: str, value: Tensor) -> None:
     path, _, last = name.rpartition(".")
-    setattr(module.get_submodule(path), last, parameter)
+    home = module.get_submodule(path)
+    if last in home._parameters and not isinstance(value, nn.Parameter):
+        value = nn.Parameter(value, requires_grad=False)
+    setattr(home, last, value)
 
 
 def write(
-    tensors: Mapping[str, Tensor],
+    tensors: Tensors,
     folder: Path,
     dtype: torch.dtype | None = None,
-    shard_bytes: int = 5 * 10**9,
+    shard_bytes: int = 2 * 10**9,
+    stem: str = "model",
+    suffix: str = "safetensors",
 ) -> None:
-    """Write `tensors` as one safetensors file, or as shards with an index beyond `shard_bytes`.
+    """Write `tensors` as one file, or as shards with an index beyond `shard_bytes`.
 
-    They are converted to `dtype` (None: as they are) a shard at a time.
+    They are read, and converted to `dtype` (None: as they are), a shard at a time.
+
+    Args:
+        suffix: "safetensors", or "bin" for files of `torch.save`
     """
-    shards: list[dict[str, Tensor]] = [{}]
+    shards: list[list[str]] = [[]]
     filled = total = 0
-    for name, tensor in tensors.items():
-        size = tensor.numel() * (dtype or tensor.dtype).itemsize
+    for name in tensors:
+        size = math.prod(tensors.shape(name)) * _kept(tensors, name, dtype).itemsize
         if filled and filled + size > shard_bytes:
-            shards.append({})
+            shards.append([])
             filled = 0
-        shards[-1][name] = tensor
+        shards[-1].append(name)
         filled += size
         total += size
     if len(shards) == 1:
-        write_file(shards[0], folder / SINGLE, dtype)
+        write_file(tensors, folder / f"{stem}.{suffix}", dtype)
         return
     place: dict[str, str] = {}
     for i, shard in enumerate(shards, start=1):
-        file = f"model-{i:05}-of-{len(shards):05}.safetensors"
-        write_file(shard, folder / file, dtype)
+        file = f"{stem}-{i:05}-of-{len(shards):05}.{suffix}"
+        write_file(tensors, folder / file, dtype, shard)
         place |= dict.fromkeys(shard, file)
     index = {"metadata": {"total_size": total}, "weight_map": place}
-    (folder / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
+    (folder / f"{stem}.{suffix}.index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
 
 
-def write_file(tensors: Mapping[str, Tensor], path: Path, dtype: torch.dtype | None = None) -> None:
-    """One safetensors file, marked as PyTorch's: transformers refuses it otherwise."""
-    converted = {
-        name: tensor.detach().to(dtype=dtype or tensor.dtype, device="cpu").contiguous()
-        for name, tensor in tensors.items()
+def write_file(
+    tensors: Tensors, path: Path, dtype: torch.dtype | None = None, names: Iterable[str] | None = None
+) -> None:
+    """One file: safetensors, marked as PyTorch's (transformers refuses it otherwise), or `torch.save`'s."""
+    read = {
+        name: tensors.read(name, _kept(tensors, name, dtype)).contiguous()
+        for name in (tensors if names is None else names)
     }
-    save_file(converted, path, metadata={"format": "pt"})
+    if path.suffix == ".bin":
+        # `torch.save` writes the whole of what a tensor is a part of: a mapped file, for one
+        torch.save({name: tensor.detach().clone() for name, tensor in read.items()}, path)
+        return
+    save_file(read, path, metadata={"format": "pt"})
+
+
+def _kept(tensors: Tensors, name: str, dtype: torch.dtype | None) -> torch.dtype:
+    """What a tensor is stored as: whole numbers are never converted."""
+    stored = tensors.dtype(name)
+    return dtype if dtype is not None and stored.is_floating_point else stored

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from llavakit.config import ImageConfig
+from llavakit.config import ImageConfig, Layout
 from llavakit.errors import LlavaError, PromptError
 from llavakit.media import preprocess
 from llavakit.prompt.encode import IGNORE, PromptEncoder
@@ -41,7 +41,8 @@ class TokenBatch(Batch):
 
     ids: Tensor  # (batch, token)
     labels: Tensor  # (batch, token), IGNORE where not supervised
-    pixels: Tensor | None  # (image, 3, size, size), in order of placement
+    pixels: Tensor | None  # (view, 3, size, size), pictures in order of placement
+    layouts: tuple[Layout, ...] | None = None  # of each picture, for a model with a tiling
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,14 @@ class TokenCollator:
             ids[row, :n] = torch.tensor(e.ids[:n])
             labels[row, :n] = torch.tensor(e.labels[:n])
         images = [image for e in encoded for image in e.images]
-        pixels = torch.from_numpy(self.encoder.pixels(images)) if images else None
-        return TokenBatch(ids, labels, pixels)
+        layouts = tuple(layout for e in encoded for layout in e.layouts or ()) or None
+        pixels = torch.from_numpy(self.encoder.pixels(images, layouts)) if images else None
+        return TokenBatch(ids, labels, pixels, layouts)
 
     def size(self, conversation: tuple[Message, ...]) -> int:
         """Characters, and a picture's tokens as if they were words."""
-        pictures = sum(1 for message in conversation for _ in message.images)
-        return sum(len(m.text) for m in conversation) + 4 * self.encoder.tokens_per_image * pictures
+        pictures = [image for message in conversation for image in message.images]
+        return sum(len(m.text) for m in conversation) + 4 * sum(self.encoder.image_tokens(pictures))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from llavakit.engine.answer import Reply, Usage
 from llavakit.engine.engine import Engine, Session
-from llavakit.engine.quantise import check_scheme, quantise
 from llavakit.engine.sampling import Sampling, make_sampling
 
-__all__ = ["Engine", "Reply", "Sampling", "Session", "Usage", "check_scheme", "make_sampling", "quantise"]
+__all__ = ["Engine", "Reply", "Sampling", "Session", "Usage", "make_sampling"]

@@ -12,11 +12,13 @@ from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from llavakit.config import Layout
 from llavakit.engine.answer import Answer, Reply
 from llavakit.engine.cache import KVCache
 from llavakit.engine.sampling import Sampling
@@ -25,7 +27,7 @@ from llavakit.model import Llava
 from llavakit.model.language.decoder import causal_mask
 from llavakit.prompt.encode import Encoded, PromptEncoder
 
-_REMEMBERED_IMAGES = 32  # features kept; 576 tokens of a 7B in 16 bits are 4.7 MB a picture
+_REMEMBERED_TOKENS = 32 * 576  # features of pictures kept; of a 7B in 16 bits 151 MB
 _ROWS = 16  # prompts decoded together
 
 
@@ -36,6 +38,15 @@ class Counters:
     images_encoded: int = 0
     prefilled_tokens: int = 0
     decoded_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A picture in a prompt; `digest` is the same where the features are."""
+
+    image: Image.Image
+    layout: Layout | None
+    digest: str
 
 
 class Session:
@@ -119,23 +130,22 @@ class Engine:
     def _prefill(self, answer: Answer, session: Session) -> Tensor:
         """Read the prompt's tokens that the session does not hold; logits after the last, (vocab,)."""
         prompt = answer.prompt
-        digests = [_digest(image) for image in prompt.images]
+        pictures = _pictures(prompt)
         tokens: list[int | str] = list(prompt.ids)
-        for (start, end), digest in zip(prompt.image_spans, digests, strict=True):
-            tokens[start:end] = [digest] * (end - start)
+        for (start, end), picture in zip(prompt.image_spans, pictures, strict=True):
+            tokens[start:end] = [picture.digest] * (end - start)
         known = min(_common(tokens, session.tokens), len(tokens) - 1)  # one token at least gives logits
         # A picture's features are spliced whole: reuse up to its beginning or its end.
         known = next((start for start, end in prompt.image_spans if start < known < end), known)
-        fresh = [i for i, (start, _) in enumerate(prompt.image_spans) if start >= known]
+        fresh = [p for (start, _), p in zip(prompt.image_spans, pictures, strict=True) if start >= known]
         with self._working():
             del session.tokens[known:]  # first, because what follows overwrites them
             capacity = len(tokens) + answer.limit
             if session.cache is None:
                 session.cache = self._new_cache(1, capacity)
             session.cache = session.cache.grown(capacity)
-            features = self._features_of([prompt.images[i] for i in fresh], [digests[i] for i in fresh])
             ids = torch.tensor([prompt.ids[known:]], device=self.device)
-            hidden = self._forward(self.model.embed(ids, features), known, session.cache)
+            hidden = self._forward(self.model.embed(ids, self._features_of(fresh)), known, session.cache)
             session.tokens = tokens
             answer.reply.usage.cached_tokens = known
             self.counters.prefilled_tokens += len(tokens) - known
@@ -190,12 +200,11 @@ class Engine:
         prompts = [answer.prompt for answer in answers]
         longest = max(len(prompt.ids) for prompt in prompts)
         pad = int(self.model.config.image_token_id == 0)  # any word will do, as long as it has an embedding
-        images = [image for prompt in prompts for image in prompt.images]
-        digests = [_digest(image) for image in images]
+        pictures = [picture for prompt in prompts for picture in _pictures(prompt)]
         with self._working():
             ids = torch.tensor([p.ids + [pad] * (longest - len(p.ids)) for p in prompts], device=self.device)
             last = torch.tensor([len(p.ids) - 1 for p in prompts], device=self.device)
-            embeds = self.model.embed(ids, self._features_of(images, digests))
+            embeds = self.model.embed(ids, self._features_of(pictures))
             hidden = self._forward(embeds, 0, cache)[torch.arange(len(prompts), device=self.device), last]
             self.counters.prefilled_tokens += sum(len(p.ids) for p in prompts)
             return self.model.language_model.logits(hidden)
@@ -239,22 +248,28 @@ class Engine:
         hidden: Tensor = self.model.language_model(embeds, positions, mask, cache)
         return hidden
 
-    def _features_of(self, images: Sequence[Image.Image], digests: Sequence[str]) -> Tensor | None:
-        """Features (image, token, text); only pictures not seen lately go through the tower."""
-        if not images:
-            return None
-        new = {d: image for image, d in zip(images, digests, strict=True) if d not in self._features}
-        if new:
-            pixels = torch.from_numpy(self.encoder.pixels(list(new.values())))
-            encoded = self.model.encode_images(pixels.to(self.device))
-            self._features |= zip(new, encoded, strict=True)
-            self.counters.images_encoded += len(new)
-        features = torch.stack([self._features[digest] for digest in digests])
-        for digest in digests:
-            self._features.move_to_end(digest)
-        while len(self._features) > _REMEMBERED_IMAGES:
+    def _features_of(self, pictures: Sequence[_Picture]) -> list[Tensor]:
+        """Features (token, text) of each; only pictures not seen lately go through the tower."""
+        new = list({p.digest: p for p in pictures if p.digest not in self._features}.values())
+        # Tiles make a batch of every picture: several at once would only take memory.
+        for batch in [new] if self.encoder.tiling is None else [[picture] for picture in new]:
+            self._encode(batch)
+        features = [self._features[picture.digest] for picture in pictures]
+        for picture in pictures:
+            self._features.move_to_end(picture.digest)
+        while sum(map(len, self._features.values())) > _REMEMBERED_TOKENS:
             self._features.popitem(last=False)
         return features
+
+    def _encode(self, pictures: Sequence[_Picture]) -> None:
+        """Put their features among those remembered."""
+        if not pictures:
+            return
+        layouts = [picture.layout for picture in pictures if picture.layout is not None] or None
+        pixels = torch.from_numpy(self.encoder.pixels([picture.image for picture in pictures], layouts))
+        encoded = self.model.encode_images(pixels.to(self.device), layouts)
+        self._features |= zip((picture.digest for picture in pictures), encoded, strict=True)
+        self.counters.images_encoded += len(pictures)
 
     def _new_cache(self, rows: int, capacity: int) -> KVCache:
         return KVCache(self.model.config.language, rows, capacity, self.dtype, self.device)
@@ -272,5 +287,13 @@ def _common(a: Sequence[int | str], b: Sequence[int | str]) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
-def _digest(image: Image.Image) -> str:
-    return hashlib.blake2b(image.tobytes(), digest_size=16, person=str(image.size).encode()[:16]).hexdigest()
+def _pictures(prompt: Encoded) -> list[_Picture]:
+    pairs = zip(prompt.images, prompt.layouts or repeat(None), strict=False)
+    return [_Picture(image, layout, _digest(image, layout)) for image, layout in pairs]
+
+
+def _digest(image: Image.Image, layout: Layout | None) -> str:
+    """The same picture has other features alone in its prompt than beside others, if they get it no tiles."""
+    person = str(image.size).encode()[:16]
+    content = hashlib.blake2b(image.tobytes(), digest_size=16, person=person).hexdigest()
+    return content if layout is None else f"{content} {layout.tiles}"

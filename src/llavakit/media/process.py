@@ -32,9 +32,14 @@ def preprocess(image: Image.Image, config: ImageConfig) -> np.ndarray:
         image = _resize(image, config.size, config.size)
     else:
         image = _resize_shortest_and_crop(image, config.size)
-    pixels = np.asarray(image)  # (size, size, 3) uint8
+    return normalise(image, config)
+
+
+def normalise(image: Image.Image, config: ImageConfig) -> np.ndarray:
+    """An RGB image as (3, height, width) float32."""
+    pixels = np.asarray(image)  # (height, width, 3) uint8
     table = _levels(config.mean, config.std)
-    out = np.empty((3, config.size, config.size), np.float32)
+    out = np.empty((3, image.height, image.width), np.float32)
     for channel in range(3):
         # "clip" changes nothing, but spares NumPy a buffer: 0.3 ms instead of 1 at size 336
         table[channel].take(pixels[..., channel], out=out[channel], mode="clip")

@@ -1,19 +1,25 @@
 """LLaVA (Liu et al. 2023): a picture's features take the place of words in the prompt."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from llavakit.config import LlavaConfig
+from llavakit.config import Layout, LlavaConfig
 from llavakit.errors import PromptError, UsageError, nearest
 from llavakit.model.connectors import CONNECTORS
 from llavakit.model.language.decoder import Decoder, causal_mask
+from llavakit.model.quantised import swap_in
 from llavakit.model.vision.vit import VisionTower
 
 
 class Llava(nn.Module):
     """Vision tower, connector, language model.
 
-    1. `encode_images`: pixels -> tower -> connector -> one feature per image token.
+    1. `encode_images`: pixels -> tower -> connector -> one feature per image token; a picture seen in
+       several views has them put together.
     2. `embed`: words are looked up, image tokens replaced by the features, in order.
     3. The language model reads the result as it reads any sentence.
     """
@@ -35,44 +41,79 @@ class Llava(nn.Module):
             vision, text, config.connector_act, config.connector_bias
         )
         self.language_model = Decoder(config.language)
+        if config.tiling is not None and config.tiling.newline:
+            self.image_newline = nn.Parameter(torch.empty(text).normal_(std=text**-0.5))
+        if config.quantization is not None:
+            swap_in(self, config.quantization)
 
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        """(image, 3, size, size) -> (image, token, text)."""
-        features = self.vision_tower(pixels, self.config.feature_layer)  # (image, [class +] patch, vision)
-        if self.config.vision.kind == "clip" and self.config.feature_select == "patch":
+    def encode_images(self, pixels: Tensor, layouts: Sequence[Layout] | None = None) -> Sequence[Tensor]:
+        """(view, 3, size, size) -> for each picture (token, text).
+
+        Args:
+            layouts: of each picture, where the configuration has a tiling; else a view is a picture
+        """
+        features = self.vision_tower(pixels, self.config.feature_layer)  # (view, [class +] patch, vision)
+        if self.config.drops_first:
             features = features[:, 1:]
         projected: Tensor = self.connector(features)
-        return projected
+        if layouts is None:
+            return projected.unbind()
+        parts = torch.split(projected, [layout.views for layout in layouts])
+        return [self._joined(views, layout) for views, layout in zip(parts, layouts, strict=True)]
 
-    def embed(self, ids: Tensor, image_features: Tensor | None = None) -> Tensor:
+    def _joined(self, views: Tensor, layout: Layout) -> Tensor:
+        """A picture's features (view, patch, text) -> (token, text): the whole's, then the tiles' by row."""
+        whole, tiles = views[0], views[1:]
+        if not len(tiles):
+            return torch.cat([whole, self.image_newline[None]]) if layout.newline else whole
+        side, (down, across) = math.isqrt(len(whole)), layout.tiles
+        grid = tiles.view(down, across, side, side, -1).transpose(1, 2)  # (down, row, across, column, text)
+        grid = grid.reshape(down * side, across * side, -1)  # (row, column, text)
+        grid = grid[slice(*layout.rows), slice(*layout.columns)]
+        if layout.shrunk is not None:
+            shrunk = F.interpolate(grid.permute(2, 0, 1)[None], layout.shrunk, mode="bilinear")
+            grid = shrunk[0].permute(1, 2, 0)
+        if layout.newline:
+            ends = self.image_newline.expand(len(grid), 1, -1)
+            grid = torch.cat([grid, ends], dim=1)
+        return torch.cat([whole, grid.flatten(0, 1)])
+
+    def embed(self, ids: Tensor, image_features: Sequence[Tensor] | None = None) -> Tensor:
         """Words and pictures as one sequence of embeddings.
 
         Args:
             ids: (batch, token), `image_token_id` wherever a feature goes
-            image_features: (image, token, text), pictures in the order of their placement
+            image_features: (token, text) of each picture, in the order of their placement
 
         Raises:
             PromptError: the number of image tokens is not the number of features.
         """
         embeds: Tensor = self.language_model.embed_tokens(ids)
         places = ids == self.config.image_token_id
-        given = 0 if image_features is None else image_features.shape[0] * image_features.shape[1]
+        given = 0 if image_features is None else sum(map(len, image_features))
         if (wanted := int(places.sum())) != given:
             raise PromptError(f"the prompt has {wanted} image tokens but the pictures give {given} features")
-        if image_features is None:
+        if image_features is None or not given:
             return embeds
-        flat = image_features.reshape(-1, image_features.shape[-1]).to(embeds.dtype)
+        flat = torch.cat(list(image_features)).to(embeds.dtype)
         return embeds.masked_scatter(places[..., None], flat)
 
-    def hidden_states(self, ids: Tensor, pixels: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
+    def hidden_states(
+        self,
+        ids: Tensor,
+        pixels: Tensor | None = None,
+        valid: Tensor | None = None,
+        layouts: Sequence[Layout] | None = None,
+    ) -> Tensor:
         """Final hidden states (batch, token, hidden) of whole sequences, without a cache.
 
         Args:
             ids: (batch, token)
-            pixels: (image, 3, size, size), all pictures of the batch in order, or None
+            pixels: (view, 3, size, size), all pictures of the batch in order, or None
             valid: (batch, token) bool, False at padding on either side; None: no padding
+            layouts: of each picture, where the configuration has a tiling
         """
-        features = None if pixels is None else self.encode_images(pixels)
+        features = None if pixels is None else self.encode_images(pixels, layouts)
         embeds = self.embed(ids, features)
         window = self.config.language.sliding_window
         index = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
@@ -88,6 +129,12 @@ class Llava(nn.Module):
         states: Tensor = self.language_model(embeds, positions, mask)
         return states
 
-    def forward(self, ids: Tensor, pixels: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        ids: Tensor,
+        pixels: Tensor | None = None,
+        valid: Tensor | None = None,
+        layouts: Sequence[Layout] | None = None,
+    ) -> Tensor:
         """Logits (batch, token, vocab); arguments as for `hidden_states`."""
-        return self.language_model.logits(self.hidden_states(ids, pixels, valid))
+        return self.language_model.logits(self.hidden_states(ids, pixels, valid, layouts))

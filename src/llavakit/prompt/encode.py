@@ -7,11 +7,12 @@ from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from llavakit.config import ImageConfig
+from llavakit.config import ImageConfig, Layout, Tiling
 from llavakit.errors import CheckpointError, PromptError
-from llavakit.media import preprocess
+from llavakit.media import preprocess, views
 from llavakit.prompt.messages import Message
 from llavakit.prompt.templates import Span, Template
 from llavakit.prompt.tokenizer import Tokenizer
@@ -25,11 +26,12 @@ class Encoded:
     """A prompt, ready for the model.
 
     Attributes:
-        ids: token ids; each picture is `tokens_per_image` image tokens
+        ids: token ids; each picture is as many image tokens as it has features
         labels: the id where the model should learn to write it, else `IGNORE`
         images: the pictures in order of placement
         image_spans: (start, end) in `ids` of each picture
         text: the prompt as written, the image token's letters once for each picture
+        layouts: of each picture, for a model with a tiling; else None
     """
 
     ids: list[int]
@@ -37,13 +39,15 @@ class Encoded:
     images: tuple[Image.Image, ...]
     image_spans: list[tuple[int, int]]
     text: str
+    layouts: tuple[Layout, ...] | None = None
 
 
 @dataclass(frozen=True)
 class PromptEncoder:
     """Writes conversations with `template`, for a model that takes `tokens_per_image` per picture.
 
-    `image_markers` puts LLaVA v1's `<im_start>` and `<im_end>` around each picture.
+    `image_markers` puts LLaVA v1's `<im_start>` and `<im_end>` around each picture. With a `tiling` the
+    tokens of a picture depend on its size, and on how many pictures the prompt has.
     """
 
     tokenizer: Tokenizer
@@ -51,6 +55,7 @@ class PromptEncoder:
     tokens_per_image: int
     image_config: ImageConfig
     image_markers: bool = False
+    tiling: Tiling | None = None
 
     def __post_init__(self) -> None:
         if self.image_markers and not set(_MARKERS) <= self.tokenizer.special.keys():
@@ -97,29 +102,55 @@ class PromptEncoder:
             spans += [Span(image=image), Span(piece)]
         return self._encode([span for span in spans if span.text or span.image])
 
-    def pixels(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """(image, 3, size, size) float32."""
-        return np.stack([preprocess(image, self.image_config) for image in images])
+    def layouts(self, images: Sequence[Image.Image]) -> tuple[Layout, ...] | None:
+        """How each of a prompt's pictures becomes features; None: in the one way there is."""
+        if self.tiling is None:
+            return None
+        return tuple(self.tiling.layout(*image.size, len(images)) for image in images)
+
+    def pixels(
+        self, images: Sequence[Image.Image], layouts: Sequence[Layout] | None = None
+    ) -> NDArray[np.float32]:
+        """(view, 3, size, size): the views of each picture; without a tiling it has one.
+
+        Args:
+            layouts: of the pictures; None: they are those of one prompt
+        """
+        layouts = layouts or self.layouts(images)
+        if layouts is None:
+            return np.stack([preprocess(image, self.image_config) for image in images])
+        several = [views(i, self.image_config, layout) for i, layout in zip(images, layouts, strict=True)]
+        return np.concatenate(several)
+
+    def image_tokens(self, images: Sequence[Image.Image]) -> list[int]:
+        """How many tokens each of a prompt's pictures takes."""
+        layouts = self.layouts(images)
+        return [self.tokens_per_image] * len(images) if layouts is None else [each.tokens for each in layouts]
 
     def _encode(self, spans: list[Span]) -> Encoded:
         ids = list(self.tokenizer.prefix)
         labels = [IGNORE] * len(ids)
-        images: list[Image.Image] = []
+        images = tuple(span.image for span in spans if span.image is not None)
+        lengths = iter(self.image_tokens(images))
         places: list[tuple[int, int]] = []
         atoms = list(self._atoms(spans))
-        for i, piece in enumerate(self._pieces(atoms)):
+        first = True
+        for piece in self._pieces(atoms):
             if isinstance(piece, list):
-                new, learned = self._words(piece, first=i == 0)
+                new, learned = self._words(piece, first)
             elif piece.image is not None:
-                places.append((len(ids), len(ids) + self.tokens_per_image))
-                images.append(piece.image)
-                new = [self.tokenizer.image_token_id] * self.tokens_per_image
-                learned = [False] * len(new)
+                length = next(lengths)
+                places.append((len(ids), len(ids) + length))
+                new = [self.tokenizer.image_token_id] * length
+                learned = [False] * length
             else:
                 new, learned = [self.tokenizer.special[piece.text]], [piece.trainable]
+            was_image = not isinstance(piece, list) and piece.image is not None
+            first = was_image and self.tokenizer.restarts_after_image
             ids += new
             labels += [i if own else IGNORE for i, own in zip(new, learned, strict=True)]
-        return Encoded(ids, labels, tuple(images), places, "".join(span.text for span in atoms))
+        text = "".join(span.text for span in atoms)
+        return Encoded(ids, labels, images, places, text, self.layouts(images))
 
     def _atoms(self, spans: list[Span]) -> Iterator[Span]:
         """Spans cut so that pictures and the template's special tokens stand alone, by their names."""

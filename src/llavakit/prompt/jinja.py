@@ -40,7 +40,7 @@ _LINES = """
 {{- FIRST -}}
 {%- endif -%}
 {%- set all.begun = true -%}
-{{- own.pictures + words + ASKED -}}
+{{- own.pictures + BEFORE_WORDS + words + ASKED -}}
 {%- else -%}
 {{- BEFORE_ANSWER + words + ANSWERED -}}
 {%- endif -%}
@@ -66,25 +66,30 @@ def chat_template(template: Template, picture: str = "<image>", begin: str = "")
     """
     if template.name == "plain":
         return None
+    picture += "" if template.side_by_side else "\n"
+    constants = phrases(template) | {"BEGIN": begin, "PICTURE": picture, "SYSTEM": template.system}
+    return re.sub(r"\b[A-Z_]+\b", lambda name: json.dumps(constants[name[0]]), _LINES.strip())
+
+
+def phrases(template: Template) -> dict[str, str]:
+    """What a conversation's template writes around the words of people, by the place where it stands."""
     before_system, after_system, asked_to_answer, answered_to_next, asked_to_reply = _between(
         template, (system(_SYSTEM), user(_ASKED), assistant(_ANSWERED), user(_ASKED)), reply=True
     )
     first, asked = _between(template, (system(""), user(_ASKED)), reply=False)
     *_, answered = _between(template, (user(_ASKED), assistant(_ANSWERED)), reply=False)
-    constants = {
-        "BEGIN": begin,
-        "PICTURE": picture + "\n",
+    below_pictures = "\n" if template.side_by_side else ""
+    return {
         "BEFORE_SYSTEM": before_system,
-        "AFTER_SYSTEM": after_system,
-        "FIRST": first,
-        "NEXT": answered_to_next.removeprefix(answered),
+        "AFTER_SYSTEM": after_system.removesuffix(below_pictures),
+        "FIRST": first.removesuffix(below_pictures),
+        "NEXT": answered_to_next.removeprefix(answered).removesuffix(below_pictures),
+        "BEFORE_WORDS": below_pictures,
         "ASKED": asked,
         "BEFORE_ANSWER": asked_to_answer.removeprefix(asked),
         "ANSWERED": answered,
         "REPLY": asked_to_reply.removeprefix(asked),
-        "SYSTEM": template.system,
     }
-    return re.sub(r"\b[A-Z_]+\b", lambda name: json.dumps(constants[name[0]]), _LINES.strip())
 
 
 def _between(template: Template, messages: tuple[Message, ...], reply: bool) -> list[str]:

@@ -3,8 +3,13 @@
 A template yields spans, each marked as learned or not, so that the prompt and the loss mask come
 from one loop and cannot disagree. Wordings and separators are those of the official LLaVA
 repository (`llava/conversation.py`, where `v0` is called `llava_v0`, `llama_2` `llava_llama_2` and
-`chatml` `chatml_direct`); what is supervised follows its `preprocess_*` functions: the answer and
-the mark that ends it.
+`chatml` `chatml_direct`) and of its successor, LLaVA-NeXT (`qwen_1_5`, and `llava_llama_3` for `llama_3`).
+What is supervised follows their `preprocess_*` functions: the answer and the mark that ends it. (For Qwen and
+Llama 3 the successor also teaches the marks that open turns, which no model ever has to write.)
+
+`onevision` is how the folders of llava-hf write LLaVA-OneVision and LLaVA-Interleave, up to one space:
+they open an answer with "<|im_start|>assistant\n" when it is asked for, but put a space before that
+line break once it is history. Here it stays as it was asked for.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +46,9 @@ class Template:
         roles: what opens the user's and the assistant's turn
         ends: what closes the user's and the assistant's turn
         stop: strings that end an answer, beside the tokenizer's own end token
+        system_role: what opens the system prompt, in the tagged style
+        between: what follows each turn, and is not learned
+        side_by_side: pictures stand in one row, and the words below it even where there are none
     """
 
     name: str
@@ -49,6 +57,9 @@ class Template:
     roles: tuple[str, str]
     ends: tuple[str, str]
     stop: tuple[str, ...] = ()
+    system_role: str = "<|im_start|>system\n"
+    between: str = ""
+    side_by_side: bool = False
 
     def spans(self, messages: Sequence[Message], reply: bool) -> list[Span]:
         """The conversation as spans; with `reply`, up to where the model's answer begins.
@@ -79,13 +90,14 @@ def _checked(messages: Sequence[Message], reply: bool, default: str) -> tuple[st
     return system, turns
 
 
-def _pictures_and_words(message: Message) -> Iterator[Span]:
-    """Pictures first, each on a line of its own, wherever in the turn they stood."""
+def _pictures_and_words(template: Template, message: Message) -> Iterator[Span]:
+    """Pictures first, each on a line of its own or all on one, wherever in the turn they stood."""
     if not message.text:
         raise PromptError("the prompt is empty: ask something")
     for image in message.images:
         yield Span(image=image)
-        yield Span("\n")
+        yield Span("" if template.side_by_side else "\n")
+    yield Span("\n" if template.side_by_side else "")
     yield Span(message.text, literal=True)
 
 
@@ -103,7 +115,7 @@ def _spoken(template: Template, system: str, turns: Sequence[Message], reply: bo
     for message in turns:
         if message.role == "user":
             yield Span(f"{template.roles[0]}: ")
-            yield from _pictures_and_words(message)
+            yield from _pictures_and_words(template, message)
             yield Span(template.ends[0])
         else:
             yield Span(f"{template.roles[1]}:")
@@ -123,26 +135,27 @@ def _bracketed(template: Template, system: str, turns: Sequence[Message], reply:
                 yield Span("<<SYS>>\n")
                 yield Span(system, literal=True)
                 yield Span("\n<</SYS>>\n\n")
-            yield from _pictures_and_words(message)
+            yield from _pictures_and_words(template, message)
             yield Span(f" {template.roles[1]}")
         else:
             yield from _answer(message, " ", f" {end}")
 
 
 def _tagged(template: Template, system: str, turns: Sequence[Message], reply: bool) -> Iterator[Span]:
-    """`<|im_start|>user\\nquestion<|im_end|>…`: MPT, ChatML."""
+    """`<|im_start|>user\\nquestion<|im_end|>…`: MPT, ChatML, Qwen, Llama 3."""
     if system:
-        yield Span("<|im_start|>system\n")
+        yield Span(template.system_role)
         yield Span(system, literal=True)
-        yield Span(template.ends[0])
+        yield Span(template.ends[0] + template.between)
     for message in turns:
         if message.role == "user":
             yield Span(template.roles[0])
-            yield from _pictures_and_words(message)
-            yield Span(template.ends[0])
+            yield from _pictures_and_words(template, message)
+            yield Span(template.ends[0] + template.between)
         else:
             yield Span(template.roles[1])
             yield from _answer(message, "", template.ends[1])
+            yield Span(template.between)
     if reply:
         yield Span(template.roles[1])
 
@@ -161,7 +174,7 @@ def _plain(template: Template, system: str, turns: Sequence[Message], reply: boo
 _POLITE = "The assistant gives helpful, detailed, and polite answers to the {}'s questions."
 _HUMAN = "A chat between a curious human and an artificial intelligence assistant. " + _POLITE.format("human")
 _USER = "A chat between a curious user and an artificial intelligence assistant. " + _POLITE.format("user")
-_LLAMA_2 = (
+_LLAMA = (
     "You are a helpful language and vision assistant. You are able to understand the visual content that the "
     "user provides, and assist the user with a variety of tasks using natural language."
 )
@@ -171,6 +184,11 @@ _MPT = (
 )
 _TAGS = ("<|im_start|>user\n", "<|im_start|>assistant\n")
 _IM_END = "<|im_end|>"
+_HEADERS = (
+    "<|start_header_id|>user<|end_header_id|>\n\n",
+    "<|start_header_id|>assistant<|end_header_id|>\n\n",
+)
+_EOT = "<|eot_id|>"
 
 TEMPLATES: dict[str, Template] = {
     template.name: template
@@ -178,12 +196,24 @@ TEMPLATES: dict[str, Template] = {
         Template("plain", _plain, "", ("", ""), ("", "\n"), stop=("\n",)),
         Template("v0", _spoken, _HUMAN, ("Human", "Assistant"), ("###", "###"), stop=("###",)),
         Template("vicuna_v1", _spoken, _USER, ("USER", "ASSISTANT"), (" ", "</s>"), stop=("</s>",)),
-        Template("llama_2", _bracketed, _LLAMA_2, ("[INST]", "[/INST]"), ("<s>", "</s>"), stop=("</s>",)),
+        Template("llama_2", _bracketed, _LLAMA, ("[INST]", "[/INST]"), ("<s>", "</s>"), stop=("</s>",)),
         Template("mistral_instruct", _bracketed, "", ("[INST]", "[/INST]"), ("", "</s>"), stop=("</s>",)),
         Template("mpt", _tagged, _MPT, _TAGS, (_IM_END, _IM_END), stop=(_IM_END,)),
         Template("chatml", _tagged, "Answer the questions.", _TAGS, (_IM_END, _IM_END), stop=(_IM_END,)),
+        Template(
+            "qwen_1_5", _tagged, "You are a helpful assistant.", _TAGS, (_IM_END, _IM_END), stop=(_IM_END,),
+            between="\n",
+        ),
+        Template(
+            "onevision", _tagged, "", ("<|im_start|>user ", _TAGS[1]), (_IM_END, _IM_END), stop=(_IM_END,),
+            system_role="<|im_start|>system \n", side_by_side=True,
+        ),
+        Template(
+            "llama_3", _tagged, _LLAMA, _HEADERS, (_EOT, _EOT), stop=(_EOT,),
+            system_role="<|start_header_id|>system<|end_header_id|>\n\n",
+        ),
     )
-}
+}  # fmt: skip
 
 
 def get_template(name: str) -> Template:

@@ -11,6 +11,9 @@ from tokenizers import AddedToken, Encoding
 from tokenizers import Tokenizer as Backend
 
 from llavakit.errors import CheckpointError
+from llavakit.prompt.sentencepiece_model import backend_of
+
+_RESTARTS = "restarts_after_image"  # in tokenizer_config.json
 
 
 class Tokenizer:
@@ -18,6 +21,10 @@ class Tokenizer:
 
     `encode` gives special tokens their meaning wherever their letters stand; `encode_plain` never
     does, and is for text that somebody else wrote.
+
+    Attributes:
+        restarts_after_image: the text behind a picture is encoded as if nothing stood before it, as the
+            original LLaVA code does
     """
 
     def __init__(
@@ -28,6 +35,7 @@ class Tokenizer:
         eos_token: str,
         pad_token: str | None,
         image_token: str,
+        restarts_after_image: bool = False,
     ) -> None:
         pad_token = pad_token or eos_token
         for name in filter(None, (bos_token, eos_token, pad_token)):
@@ -42,6 +50,7 @@ class Tokenizer:
         self.backend = backend
         self.bos_token, self.eos_token, self.pad_token = bos_token, eos_token, pad_token
         self.image_token = image_token
+        self.restarts_after_image = restarts_after_image
         added = backend.get_added_tokens_decoder()
         self.special = {token.content: i for i, token in added.items() if _has_meaning(token)}
         self.eats_space = {token.content: (token.lstrip, token.rstrip) for token in added.values()}
@@ -55,37 +64,43 @@ class Tokenizer:
         self._plain, self._plain_inside = _without(set(self.special), backend)
 
     @classmethod
-    def load(cls, folder: Path, image_token: str = "<image>") -> Self:
-        """Read `tokenizer.json` and the files beside it that name the special tokens.
+    def load(cls, folder: Path, image_token: str = "<image>", also: Sequence[str] = ()) -> Self:
+        """Read `tokenizer.json`, or `tokenizer.model`, and the files beside it that name special tokens.
+
+        Args:
+            also: special tokens to add where they are missing, before the image token is
 
         Raises:
             CheckpointError: a file is missing, damaged, or names no end token.
         """
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            remedy = (
-                "save it once with transformers' fast tokenizer"
-                if (folder / "tokenizer.model").is_file()
-                else "the model is incomplete, fetch it again"
-            )
-            raise CheckpointError(f"{folder} has no tokenizer.json: {remedy}")
-        try:
-            backend = Backend.from_file(str(path))
-        except Exception as error:  # the library raises plain Exception
-            raise CheckpointError(f"{path} is not a tokenizer ({error}): fetch it again") from None
+        path, pieces = folder / "tokenizer.json", folder / "tokenizer.model"
+        if path.is_file():
+            try:
+                backend = Backend.from_file(str(path))
+            except Exception as error:  # the library raises plain Exception
+                raise CheckpointError(f"{path} is not a tokenizer ({error}): fetch it again") from None
+        elif not pieces.is_file():
+            raise CheckpointError(f"{folder} has no tokenizer.json: the model is incomplete, fetch it again")
         names: dict[str, Any] = {}
         for name in ("special_tokens_map.json", "tokenizer_config.json"):
             if (folder / name).is_file():
                 names |= {key: value for key, value in _read(folder / name).items() if value is not None}
         bos, eos, pad = (_content(names.get(f"{kind}_token")) for kind in ("bos", "eos", "pad"))
+        if not path.is_file():
+            added = folder / "added_tokens.json"
+            backend, model = backend_of(pieces, names, _read(added) if added.is_file() else {})
+            bos, eos = bos or model.bos_token, eos or model.eos_token  # the first Llama folders say ""
         if eos is None:
             raise CheckpointError(f"{folder / 'tokenizer_config.json'} names no eos_token")
+        missing = [token for token in also if backend.token_to_id(token) is None]
+        backend.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in missing])
         return cls(
             backend,
             bos_token=bos,
             eos_token=eos,
             pad_token=pad,
             image_token=_content(names.get("image_token")) or image_token,
+            restarts_after_image=bool(names.get(_RESTARTS)),
         )
 
     def save(self, folder: Path, chat_template: str | None = None) -> None:
@@ -102,6 +117,8 @@ class Tokenizer:
             "clean_up_tokenization_spaces": False,
             "padding_side": "left",
         }
+        if self.restarts_after_image:
+            config[_RESTARTS] = True
         if chat_template is not None:
             config["chat_template"] = chat_template
             (folder / "chat_template.jinja").write_text(chat_template, encoding="utf-8")

@@ -21,7 +21,7 @@ def next_token_loss(llava: Llava, batch: TokenBatch) -> Tensor:
     Raises:
         LlavaError: nothing in the batch is supervised; training on it would teach nothing.
     """
-    hidden = llava.hidden_states(batch.ids, batch.pixels)
+    hidden = llava.hidden_states(batch.ids, batch.pixels, layouts=batch.layouts)
     targets = batch.labels[:, 1:]
     supervised = targets != IGNORE
     if not supervised.any():
@@ -48,7 +48,7 @@ def contrastive_loss(clip: CLIP, batch: ContrastiveBatch) -> Tensor:
     loss = (F.cross_entropy(similarity, pairs) + F.cross_entropy(similarity.T, pairs)) / 2
     if phrases is not None:
         matches = scale * clip.project_vision(features[:, 1:]).float() @ phrases.float().T
-        for aspect, rivals in enumerate(matches.split(batch.aspects, dim=-1)):
+        for aspect, rivals in enumerate(torch.split(matches, list(batch.aspects), dim=-1)):
             told = rivals.log_softmax(-1).mT  # (image, phrase, patch)
             told = told[batch.region_image, batch.region_phrase[:, aspect]]  # (region, patch)
             loss = loss - (told * batch.region_patches).sum() / len(batch.region_image)

@@ -64,5 +64,5 @@ def _adamw(stage: Stage, parameters: list[nn.Parameter]) -> AdamW:
 def _matrices(model: nn.Module) -> set[nn.Parameter]:
     """The weights of linear layers, less the head: one shaped like a table of tokens, tied or not."""
     tables = {module.weight.shape for module in model.modules() if isinstance(module, nn.Embedding)}
-    weights = {module.weight for module in model.modules() if isinstance(module, nn.Linear)}
-    return {weight for weight in weights if weight.shape not in tables}
+    linear = (module for module in model.modules() if isinstance(module, nn.Linear))
+    return {p for module in linear for p in module.parameters() if p.ndim == 2 and p.shape not in tables}

@@ -24,7 +24,10 @@ class Trainee(nn.Module):
                 own.apply(_initialise)
 
     def organ(self, name: Organ) -> list[nn.Parameter]:
-        """The parameters of one organ; the text tower brings CLIP's projections along."""
+        """The parameters of one organ; the text tower brings CLIP's projections along, the connector
+        the feature that ends a row of patches."""
+        if name == "connector" and hasattr(self.llava, "image_newline"):
+            return [*self.llava.connector.parameters(), self.llava.image_newline]
         if name != "text_tower":
             return list(self.llava.get_submodule(name).parameters())
         if self.clip is None:

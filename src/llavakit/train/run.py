@@ -139,6 +139,7 @@ def _objective(
         checkpoint.model.config.tokens_per_image,
         checkpoint.image,
         checkpoint.image_markers,
+        checkpoint.model.config.tiling,
     )
     longest = checkpoint.model.config.language.max_position_embeddings
     return TokenCollator(encoder, longest), lambda batch: next_token_loss(checkpoint.model, batch)

@@ -21,7 +21,7 @@ class PatchEmbeddings(nn.Module):
             config.num_channels, config.hidden_size, config.patch_size, config.patch_size, bias=not is_clip
         )
         if is_clip:
-            self.class_embedding = nn.Parameter(torch.randn(config.hidden_size) * 0.02)
+            self.class_embedding = nn.Parameter(torch.empty(config.hidden_size).normal_(std=0.02))
         self.position_embedding = nn.Embedding(config.num_patches + int(is_clip), config.hidden_size)
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -1,0 +1,84 @@
+"""A source of 16 or 32 bits becomes one of 8 or 4: weights are packed as they are read."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from llavakit.checkpoint.source import Source
+from llavakit.checkpoint.tensors import Tensors
+from llavakit.config import Quantization, Scheme
+from llavakit.errors import UsageError
+from llavakit.model import Llava
+from llavakit.model.quantised import group_of, layers_of, pack
+from llavakit.model.shapes import shapes_only
+
+
+def quantised(source: Source, plan: Quantization) -> Source:
+    """`source` with its linear layers in the bits of `plan`.
+
+    Raises:
+        UsageError: its weights are quantised already, in another way.
+    """
+    there = source.said.config.quantization
+    if there == plan:
+        return source
+    if there is not None:
+        raise UsageError(
+            f"{source.said.folder} is quantised to {there.scheme} already: start from the model as published"
+        )
+    with shapes_only():
+        model = Llava(source.said.config)
+    schemes = {name: scheme for name, _, scheme in layers_of(model, plan)}
+    config = source.said.config.model_copy(update={"quantization": plan})
+    return replace(
+        source,
+        said=replace(source.said, config=config),
+        tensors=Packed(source.tensors, schemes, plan.group_size),
+    )
+
+
+class Packed(Tensors):
+    """`inner`, where the weights of the layers in `schemes` are replaced by what `pack` makes of them."""
+
+    def __init__(self, inner: Tensors, schemes: dict[str, Scheme], group_size: int) -> None:
+        self._inner, self._schemes, self._group_size = inner, schemes, group_size
+        self._layer: dict[str, str] = {}  # a packed tensor -> its layer
+        self._empty: dict[str, Tensor] = {}  # … -> one of its shape and type, without memory
+        self._packed: dict[str, Tensor] = {}  # of the layer read last: its parts are asked for in a row
+        for name in inner:
+            layer = name.removesuffix(".weight")
+            if name == f"{layer}.weight" and layer in schemes:
+                parts = self._pack(layer, torch.empty(inner.shape(name), device="meta"), inner.dtype(name))
+                self._empty |= parts
+                self._layer |= dict.fromkeys(parts, layer)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._layer
+        yield from (name for name in self._inner if name.removesuffix(".weight") not in self._schemes)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._empty[name].shape) if name in self._empty else self._inner.shape(name)
+
+    def dtype(self, name: str) -> torch.dtype:
+        return self._empty[name].dtype if name in self._empty else self._inner.dtype(name)
+
+    def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
+        if name not in self._layer:
+            return self._inner.read(name, dtype, device)
+        if name not in self._packed:
+            layer = self._layer[name]
+            weight = f"{layer}.weight"
+            # Converted, because what is read as stored stays mapped: 13 GB by the end of a 7B.
+            exact = self._inner.read(weight, torch.float32)
+            self._packed = self._pack(layer, exact, self._inner.dtype(weight))
+        return self._packed.pop(name).to(device=device, dtype=dtype)
+
+    def told(self, name: str) -> str:
+        layer = self._layer.get(name)
+        return self._inner.told(name if layer is None else f"{layer}.weight")
+
+    def _pack(self, layer: str, weight: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
+        parts = pack(weight, self._schemes[layer], group_of(weight.shape[1], self._group_size), dtype)
+        return {f"{layer}.{part}": tensor for part, tensor in parts.items()}
