@@ -32,17 +32,23 @@ for name in sys.argv[1:]:
 """
 
 
-def look_up(*names: str, endpoint: str, home: Path, **settings: str) -> list[dict[str, Any]]:
-    """What `locate` and `load` say to each name (`name@revision`), asking the hub at `endpoint`."""
+def surroundings(endpoint: str, home: Path, **settings: str) -> dict[str, str]:
+    """The environment of a process that asks the hub at `endpoint` and keeps files under `home`."""
     environment = os.environ | {
         "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_ETAG_TIMEOUT": "1",
         "HF_HUB_DOWNLOAD_TIMEOUT": "1", "NO_PROXY": "127.0.0.1", **settings,
     }  # fmt: skip
     for name in ("HF_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         environment.pop(name, None)
+    return environment
+
+
+def look_up(*names: str, endpoint: str, home: Path, **settings: str) -> list[dict[str, Any]]:
+    """What `locate` and `load` say to each name (`name@revision`), asking the hub at `endpoint`."""
     ran = subprocess.run(
-        [sys.executable, "-c", LOOK_UP, *names], env=environment, capture_output=True, text=True, timeout=120
-    )
+        [sys.executable, "-c", LOOK_UP, *names],
+        env=surroundings(endpoint, home, **settings), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     return [json.loads(line) for line in ran.stdout.splitlines()]
 

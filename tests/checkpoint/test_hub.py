@@ -3,13 +3,19 @@
 The hub is a server on this machine, its client the real one. Nothing here asks the network.
 """
 
+import json
+import subprocess
+import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-from checkpoint.hub import COMMIT, NAME, look_up, serving
+from checkpoint.hub import COMMIT, NAME, look_up, serving, surroundings
 from checkpoint.small import checkpoint
 from llavakit.checkpoint import save
+from llavakit.checkpoint.locate import wanted
+from llavakit.checkpoint.original import write_original
 
 UNREACHABLE = "is not (or not wholly) in the local cache, and the hub cannot be reached: connect once"
 NOBODY = "http://127.0.0.1:1"  # nothing listens there
@@ -61,6 +67,46 @@ def test_only_what_a_model_needs_is_downloaded(filled, published):
     wanted = {p.name for p in published.iterdir() if p.is_file()} - {"pytorch_model.bin", "README.md"}
     assert {p.name for p in Path(said["folder"]).iterdir()} == wanted
     assert len(served) == len(wanted)
+
+
+def test_the_doctor_tells_what_a_model_needs_without_fetching_its_weights(hub, tmp_path):
+    hub.served.clear()
+    done = subprocess.run(
+        [sys.executable, "-m", "llavakit", "doctor", NAME, "--json"],
+        env=surroundings(hub.endpoint, tmp_path), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["bytes"]["--dtype float32"] > 0
+    assert "config.json" in hub.served and not [name for name in hub.served if "safetensors" in name]
+
+
+def test_a_model_that_has_no_safetensors_is_downloaded_as_torchs_files_and_loads_again_without_the_hub(
+    tmp_path,
+):
+    write_original(checkpoint(), tmp_path / "model", safetensors=False, shard_bytes=100_000)
+    with serving(tmp_path / "model") as hub:
+        said = look_up(NAME, endpoint=hub.endpoint, home=tmp_path / "home")[0]
+        assert "logits" in said, said
+        assert len([name for name in hub.served if name.endswith(".bin")]) > 1
+    again = look_up(NAME, endpoint=NOBODY, home=tmp_path / "home")[0]
+    assert again["logits"] == said["logits"]
+
+
+@pytest.mark.parametrize(
+    ("there", "left"),
+    [
+        (["model.safetensors", "pytorch_model.bin"], {"pytorch_model.bin"}),
+        (["model-00001-of-00002.safetensors", "pytorch_model-00001-of-00003.bin"],
+         {"pytorch_model-00001-of-00003.bin"}),
+        (["pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json", "tokenizer.model"], set()),
+        (["pytorch_model.bin", "flax_model.msgpack", "tf_model.h5", "training_args.bin"],
+         {"flax_model.msgpack", "tf_model.h5", "training_args.bin"}),
+        (["adapter_model.bin", "non_lora_trainables.bin", "mm_projector.bin"], set()),
+        (["adapter_model.safetensors", "adapter_model.bin", "mm_projector.bin"], {"adapter_model.bin"}),
+    ],
+)  # fmt: skip
+def test_torchs_files_are_wanted_only_where_there_is_no_safetensors_for_them(there, left):
+    assert {name for name in there if not any(fnmatch(name, pattern) for pattern in wanted(there))} == left
 
 
 @pytest.mark.parametrize("without", ["HF_HUB_OFFLINE", "a server", "a host name", "a working proxy"])

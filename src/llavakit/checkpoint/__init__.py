@@ -1,8 +1,8 @@
 """Model folders in and out: where they are, what their configuration says, their weights."""
 
-from llavakit.checkpoint.folder import describe, save
-from llavakit.checkpoint.load import load, load_clip
+from llavakit.checkpoint.folder import save
+from llavakit.checkpoint.load import describe, load, load_clip, open_source
 from llavakit.checkpoint.locate import locate
 from llavakit.checkpoint.source import Checkpoint
 
-__all__ = ["Checkpoint", "describe", "load", "load_clip", "locate", "save"]
+__all__ = ["Checkpoint", "describe", "load", "load_clip", "locate", "open_source", "save"]

@@ -2,28 +2,40 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from llavakit.checkpoint.locate import PATTERNS, is_llava
+from llavakit.checkpoint.locate import PATTERNS, TORCH_PATTERNS, is_llava
 from llavakit.errors import CheckpointError
 
 
+def _is_model(folder: Path) -> bool:
+    return is_llava(folder / "config.json")
+
+
 @contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(
+    folder: Path,
+    patterns: Sequence[str] = (*PATTERNS, *TORCH_PATTERNS),
+    is_model: Callable[[Path], bool] = _is_model,
+) -> Iterator[Path]:
     """A folder to write into that becomes `folder` only when the block ends without error.
 
     A model folder that is there already stays until the new one is whole.
+
+    Args:
+        patterns: files that a model folder of this layout holds
+        is_model: whether a folder that holds no others is one
 
     Raises:
         CheckpointError: `folder` holds anything but a model (it would be lost), or cannot be written.
     """
     folder = folder.resolve()
-    _check_replaceable(folder)
+    _check_replaceable(folder, patterns, is_model)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -41,12 +53,12 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _check_replaceable(folder: Path) -> None:
+def _check_replaceable(folder: Path, patterns: Sequence[str], is_model: Callable[[Path], bool]) -> None:
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file: choose a new folder")
     there = [path.name for path in folder.iterdir()] if folder.exists() else []
-    foreign = [name for name in there if not any(fnmatch(name, pattern) for pattern in PATTERNS)]
-    if foreign or (there and not is_llava(folder / "config.json")):
+    foreign = [name for name in there if not any(fnmatch(name, pattern) for pattern in patterns)]
+    if foreign or (there and not is_model(folder)):
         raise CheckpointError(
             f"{folder} holds other files, such as {(foreign or there)[0]}: choose an empty or new folder"
         )

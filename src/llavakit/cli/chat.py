@@ -30,6 +30,8 @@ def chat(
     dtype: options.Dtype = "auto",
     quantize: options.Quantize = None,
     template: options.TemplateName = None,
+    base: options.Base = None,
+    vision_tower: options.VisionTower = None,
     as_json: options.Json = False,
     stats: Annotated[bool, typer.Option("--stats", help="Tokens and speed, on stderr.")] = False,
 ) -> None:
@@ -58,7 +60,7 @@ def chat(
         )
     )
     pictures = [open_image(image) for image in images or []]  # a wrong picture costs no model load
-    llava = options.load(model, device, dtype, quantize, template)
+    llava = options.load(model, device, dtype, quantize, template, base, vision_tower)
     conversation = llava.chat(pictures, system_prompt=system)
     if prompt is None:
         from llavakit.cli.terminal import Terminal

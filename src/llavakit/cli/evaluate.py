@@ -28,6 +28,9 @@ def evaluate(
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     quantize: options.Quantize = None,
+    template: options.TemplateName = None,
+    base: options.Base = None,
+    vision_tower: options.VisionTower = None,
     as_json: options.Json = False,
 ) -> None:
     """Examine a model: scores with their number of questions, 95 % interval and chance level.
@@ -40,7 +43,7 @@ def evaluate(
 
     from llavakit.tiny.exam import LINES, examine
 
-    llava = options.load(model, device, dtype, quantize)
+    llava = options.load(model, device, dtype, quantize, template, base, vision_tower)
     from rich.console import Console
 
     with Progress(console=Console(stderr=True), transient=True) as progress:

@@ -23,11 +23,24 @@ TemplateName = Annotated[
     str | None,
     typer.Option("--template", help="Conversation template, where the model's own is wrong or missing."),
 ]
+Base = Annotated[
+    str | None, typer.Option(help="For a LoRA or a connector alone: the model it was trained on.")
+]
+VisionTower = Annotated[
+    str | None,
+    typer.Option(help="For an original LLaVA whose tower cannot be had by the name in its config.json."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 def load(
-    model: str, device: str, dtype: str, quantize: str | None = None, template: str | None = None
+    model: str,
+    device: str,
+    dtype: str,
+    quantize: str | None = None,
+    template: str | None = None,
+    base: str | None = None,
+    vision_tower: str | None = None,
 ) -> "LLaVA":
     """Load a model, saying so on stderr where it takes a while."""
     from rich.console import Console
@@ -36,7 +49,10 @@ def load(
     with console.status(f"Loading {model} …"):
         from llavakit.llava import LLaVA
 
-        return LLaVA.from_pretrained(model, device=device, dtype=dtype, quantize=quantize, template=template)
+        return LLaVA.from_pretrained(
+            model, device=device, dtype=dtype, quantize=quantize, template=template, base=base,
+            vision_tower=vision_tower,
+        )  # fmt: skip
 
 
 def usage_line(usage: "Usage") -> str:
