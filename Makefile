@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PICTURE ?= examples/shapes.png
-QUESTION ?= Is there a yellow square?
+PICTURE ?= examples/toys.png
+QUESTION ?= How many cars are there?
 
 .PHONY: chat test test-all check lint types clean
 

@@ -56,11 +56,11 @@ def test_help_answers_without_importing_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    for verb in ("chat", "train", "eval", "models", "doctor"):
+    for verb in ("chat", "train", "eval", "export", "models", "doctor"):
         assert verb in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["chat", "train", "eval", "models", "doctor"])
+@pytest.mark.parametrize("verb", ["chat", "train", "eval", "export", "models", "doctor"])
 def test_every_verb_explains_itself(verb: str) -> None:
     done = llava(verb, "--help")
     assert done.returncode == 0
@@ -273,3 +273,34 @@ def test_ctrl_c_stops_an_answer_and_keeps_the_conversation(tmp_path: Path) -> No
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
+
+
+def test_an_exported_model_answers_as_the_model_does(tmp_path: Path, answer: str) -> None:
+    done = llava("export", "tiny", "--to", "original", "--out", tmp_path / "out")
+    assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "out")), done.stderr
+    said = llava("chat", TOYS, "-p", QUESTION, "--model", tmp_path / "out")
+    assert (said.returncode, said.stdout) == (0, answer + "\n"), said.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--to", "onnx"], "unknown format 'onnx'"),
+        (["--to", "hf", "--quantize", "int5"], "'int5' is no quantisation of the format 'hf'"),
+        (["--to", "original", "--quantize", "int8"], "is no quantisation of the format 'original'"),
+        (["--to", "hf", "--dtype", "float8"], "unknown dtype 'float8'"),
+    ],
+)
+def test_a_wrong_word_of_an_export_writes_nothing(tmp_path: Path, words: list[str], message: str) -> None:
+    done = llava("export", "tiny", "--out", tmp_path / "out", *words)
+    assert done.returncode == 2 and message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_doctor_says_what_a_model_needs_and_which_setting_fits() -> None:
+    done = llava("doctor", "tiny", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    needs = list(said["bytes"].values())
+    assert needs == sorted(needs, reverse=True) and said["suggested"] == "--dtype bfloat16"
+    assert "llava chat --model tiny --dtype bfloat16" in llava("doctor", "tiny").stdout

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from llavakit.cli import chat, doctor, evaluate, models, train
+from llavakit.cli import chat, doctor, evaluate, export, models, train
 from llavakit.errors import LlavaError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ def _llava(
 app.command("chat")(chat.chat)
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)
 

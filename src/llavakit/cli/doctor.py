@@ -1,4 +1,5 @@
-"""`llava doctor`: the machine, the versions, the cache, and whether the embedded model answers."""
+"""`llava doctor`: the machine, the versions, the cache, whether the embedded model answers; or whether a
+model fits into this machine, before its weights are read."""
 
 import importlib.metadata
 import json
@@ -7,19 +8,35 @@ import platform
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from llavakit.cli import options
+from llavakit.errors import LlavaError
 
 _PACKAGES = ("llavakit", "torch", "tokenizers", "safetensors", "huggingface_hub", "pillow", "numpy")
 _TRIAL = ("circle", "red")  # drawn by code: needs no font
 _PAPER = (245, 245, 240)
 
 
-def doctor(as_json: options.Json = False) -> None:
-    """Look at this machine, and let the embedded model answer a question on it."""
+def doctor(
+    model: Annotated[
+        str | None, typer.Argument(help="Say whether this model fits instead: a folder or a hub name.")
+    ] = None,
+    device: options.Device = "auto",
+    base: options.Base = None,
+    vision_tower: options.VisionTower = None,
+    as_json: options.Json = False,
+) -> None:
+    """Look at this machine, and let the embedded model answer a question on it.
+
+    llava doctor                              the machine
+    llava doctor llava-hf/llava-1.5-7b-hf     what that model needs here, setting by setting
+    """
+    if model is not None:
+        _say_whether_it_fits(model, device, as_json, base, vision_tower)
+        return
     report = {
         "machine": _machine(),
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
@@ -35,6 +52,49 @@ def doctor(as_json: options.Json = False) -> None:
                 typer.echo(f"  {name:<24}{value}")
     if not report["self-test"]["passed"]:
         raise typer.Exit(1)
+
+
+_SETTINGS = {  # from the most exact to the smallest
+    "--dtype float32": ("float32", None),
+    "--dtype bfloat16": ("bfloat16", None),
+    "--quantize int8": ("bfloat16", "int8"),
+    "--quantize int4": ("bfloat16", "int4"),
+}
+
+
+def _say_whether_it_fits(
+    model: str, device: str, as_json: bool, base: str | None, vision_tower: str | None
+) -> None:
+    from llavakit.checkpoint import describe
+    from llavakit.llava import DTYPES, cache_needed, free_memory, memory_needed, pick_device, quantization
+
+    config = describe(model, base=base, vision_tower=vision_tower, weights=False).config
+    place = pick_device(device)
+    free, context = free_memory(place), min(4096, config.language.max_position_embeddings)
+    packed = config.quantization
+    needs = {}
+    for setting, (dtype, scheme) in _SETTINGS.items():
+        if packed is not None and scheme is not None:
+            continue  # its weights are packed already
+        plan = config if scheme is None else config.model_copy(update={"quantization": quantization(scheme)})
+        needs[setting] = memory_needed(plan, DTYPES[dtype]) + cache_needed(plan, DTYPES[dtype], context)
+    fitting = [setting for setting, bytes_ in needs.items() if bytes_ < free]
+    # Twice the speed for nothing that shows: float32 is for comparing numbers.
+    best = next((setting for setting in fitting if setting != "--dtype float32"), None)
+    if as_json:
+        report = {"model": model, "device": str(place), "free": free, "context": context,
+                  "bytes": needs, "suggested": best}  # fmt: skip
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        kind = f"{packed.scheme} weights" if packed else "weights"
+        typer.echo(f"{model}: {kind} and a conversation of {context} tokens; {free / 1e9:.1f} GB is free")
+        for setting, bytes_ in needs.items():
+            verdict = "fits" if setting in fitting else "does not fit"
+            typer.echo(f"  {setting:<20}{bytes_ / 1e9:7.2f} GB  {verdict}")
+        if best is not None:
+            typer.echo(f"llava chat --model {model} {best}")
+    if best is None:
+        raise LlavaError(f"{model} does not fit into {free / 1e9:.1f} GB in any setting: try a smaller model")
 
 
 def _machine() -> dict[str, Any]:
