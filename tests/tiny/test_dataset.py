@@ -20,7 +20,7 @@ def pixels(message: Message) -> bytes:
     return message.images[0].tobytes()
 
 
-@pytest.mark.parametrize("name", ["tiny/text", "tiny/captions", "tiny/instruct"])
+@pytest.mark.parametrize("name", ["tiny/text", "tiny/captions", "tiny/instruct", "tiny/doubt"])
 def test_an_example_is_the_same_whenever_it_is_asked_for(name: str) -> None:
     first, again = Drawn(name)[17], Drawn(name)[17]
     assert [m.role for m in first] == [m.role for m in again]
@@ -48,6 +48,14 @@ def test_a_thing_is_told_by_what_it_is_where_it_is_and_among_how_many() -> None:
         "one of three",
         "one of one alike",
     )
+
+
+def test_doubt_asks_more_often_for_what_is_not_there() -> None:
+    def denials(name: str) -> int:
+        said = [m.text for i in range(60) for m in Drawn(name)[i] if m.role == "assistant"]
+        return sum(text.startswith("There is no ") for text in said)
+
+    assert denials("tiny/doubt") > 2 * denials("tiny/instruct") > 0
 
 
 def test_only_the_first_turn_shows_the_picture() -> None:

@@ -9,6 +9,7 @@ import torch
 
 from llavakit.checkpoint import hf_config, names
 from llavakit.checkpoint.atomic import atomic_folder
+from llavakit.checkpoint.json_file import json_if_there
 from llavakit.checkpoint.source import Checkpoint, Description, Own, Source, TextTower
 from llavakit.checkpoint.tensors import Held, Renamed, Tensors, is_real, open_weights
 from llavakit.checkpoint.weights import write, write_file
@@ -36,7 +37,7 @@ def describe(folder: Path) -> Description:
     Raises:
         CheckpointError: a file is missing or is not what it should be.
     """
-    hf = _json(folder / "config.json")
+    hf = json_if_there(folder / "config.json")
     if hf is None:
         raise CheckpointError(f"{folder} has no config.json: it is not a model folder, or only half of one")
     try:
@@ -49,7 +50,7 @@ def describe(folder: Path) -> Description:
 
 
 def _describe(folder: Path, hf: dict[str, Any]) -> Description:
-    own = Own.parse(_json(folder / OWN) or {}, str(folder / OWN))
+    own = Own.parse(json_if_there(folder / OWN) or {}, str(folder / OWN))
     if own.template is not None and own.template not in TEMPLATES:
         raise CheckpointError(
             f"{folder / OWN}: unknown template {own.template!r} ({nearest(own.template, TEMPLATES)})"
@@ -68,7 +69,7 @@ def _describe(folder: Path, hf: dict[str, Any]) -> Description:
     except UsageError as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
     for name in ("preprocessor_config.json", "processor_config.json"):
-        processor = _json(folder / name) or {}
+        processor = json_if_there(folder / name) or {}
         if "image_processor" in processor or "size" in processor:
             image = hf_config.image_from_hf(processor, config.vision, str(folder / name), config.tiling)
             break
@@ -77,22 +78,10 @@ def _describe(folder: Path, hf: dict[str, Any]) -> Description:
             f"{folder} has no preprocessor_config.json: it does not say how pictures are prepared"
         )
     template = own.template or hf_config.template_of(hf, config)
-    generation = _json(folder / "generation_config.json") or {}
+    generation = json_if_there(folder / "generation_config.json") or {}
     ends = generation.get("eos_token_id", (hf.get("text_config") or {}).get("eos_token_id"))
     ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
     return Description(folder, config, image, own, template, tuple(ends))
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not readable JSON ({error}): fetch it again") from None
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} should hold a JSON object")
-    return value
 
 
 def open_folder(folder: Path) -> Source:

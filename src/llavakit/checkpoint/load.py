@@ -10,6 +10,7 @@ from llavakit.checkpoint import folder as hugging_face
 from llavakit.checkpoint.adapters import CONNECTOR, open_lora, open_projector
 from llavakit.checkpoint.folder import HEAD, TEXT_TOWER, WORDS, open_folder
 from llavakit.checkpoint.gguf_read import describe_gguf, open_gguf
+from llavakit.checkpoint.json_file import read_json
 from llavakit.checkpoint.locate import locate
 from llavakit.checkpoint.lora import CONFIG
 from llavakit.checkpoint.original import describe_original, open_original
@@ -17,7 +18,6 @@ from llavakit.checkpoint.original_config import is_original
 from llavakit.checkpoint.packed import quantised
 from llavakit.checkpoint.source import Checkpoint, Description, Source
 from llavakit.checkpoint.tensors import Safetensors, is_real
-from llavakit.checkpoint.tower import read_json
 from llavakit.checkpoint.weights import load_into
 from llavakit.config import Quantization
 from llavakit.errors import CheckpointError, UsageError

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from llavakit.checkpoint.json_file import read_json
 from llavakit.checkpoint.tensors import Renamed, Safetensors, Tensors, TorchFiles
-from llavakit.checkpoint.tower import read_json
 from llavakit.errors import CheckpointError, nearest
 
 CONFIG = "adapter_config.json"

@@ -15,10 +15,11 @@ import torch
 from llavakit.checkpoint import hf_config, names
 from llavakit.checkpoint.atomic import atomic_folder
 from llavakit.checkpoint.folder import HEAD, OWN, WORDS, as_source
+from llavakit.checkpoint.json_file import Json, read_json
 from llavakit.checkpoint.original_config import from_original, is_original, template_of, to_original
 from llavakit.checkpoint.source import Checkpoint, Description, Own, Source
 from llavakit.checkpoint.tensors import Joined, Renamed, Tensors, Widened, open_weights
-from llavakit.checkpoint.tower import Json, Tower, find_tower, read_json
+from llavakit.checkpoint.tower import Tower, find_tower
 from llavakit.checkpoint.weights import write
 from llavakit.errors import CheckpointError, UsageError, nearest
 from llavakit.model import Llava

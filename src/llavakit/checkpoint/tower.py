@@ -1,17 +1,14 @@
 """Vision towers that stand apart from their LLaVA: folders of CLIP and SigLIP, as the hub has them."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from llavakit.checkpoint.json_file import Json, read_json
 from llavakit.checkpoint.locate import locate
 from llavakit.checkpoint.names import ours_to_theirs
 from llavakit.checkpoint.tensors import Renamed, Tensors, open_weights
 from llavakit.config import VisionConfig
 from llavakit.errors import CheckpointError, LlavaError
-
-Json = dict[str, Any]
 
 _CLIP_L = {
     "model_type": "clip_vision_model", "image_size": 336, "patch_size": 14, "hidden_size": 1024,
@@ -130,23 +127,6 @@ def read_tower(folder: Path) -> Tower:
             "such as openai/clip-vit-large-patch14-336"
         )
     return Tower(hf, read_json(folder / "preprocessor_config.json"), str(where), folder)
-
-
-def read_json(path: Path) -> Json:
-    """A JSON object.
-
-    Raises:
-        CheckpointError: there is none, or it is not readable.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path.parent} has no {path.name}: the model is only half there") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not readable JSON ({error}): fetch it again") from None
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} should hold a JSON object")
-    return value
 
 
 def _processor(vision: Json) -> Json:

@@ -2,19 +2,30 @@
 
 `tiny/pairs` are pictures with captions and phrases (contrastive), `tiny/text` conversations about a
 described picture (the language model's own schooling), `tiny/captions` and `tiny/instruct` the two
-stages of LLaVA.
+stages of LLaVA, `tiny/doubt` more questions about what is not there.
 """
 
 import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from llavakit.data.collate import CaptionedImage
 from llavakit.errors import UsageError, nearest
 from llavakit.prompt.messages import Message, assistant, system, user
-from llavakit.tiny.language import SMALL_TALK, ask, aspects, caption, conversation, inventory
+from llavakit.tiny.language import (
+    DOUBT,
+    EVERYTHING,
+    SMALL_TALK,
+    Mixture,
+    ask,
+    aspects,
+    caption,
+    conversation,
+    inventory,
+)
 from llavakit.tiny.world import make_scene, render
 
 SCENES = 1_000_000  # of a dataset; examinations take their seeds from above them
@@ -54,10 +65,10 @@ def _onwards(seed: int) -> Iterator[int]:
     return (number % SCENES for number in itertools.count(seed))
 
 
-def instruct(seed: int, rng: random.Random) -> tuple[Message, ...]:
+def instruct(seed: int, rng: random.Random, mixture: Mixture = EVERYTHING) -> tuple[Message, ...]:
     """A picture and a conversation about it."""
     scene = make_scene(seed)
-    questions = [(q.text, q.answer) for q in conversation(scene, rng, _TURNS)]
+    questions = [(q.text, q.answer) for q in conversation(scene, rng, _TURNS, mixture)]
     if rng.random() < _SMALL_TALK:
         questions.insert(rng.randrange(len(questions)), rng.choice(SMALL_TALK))
     turns = [(user(question), answer) for question, answer in questions]
@@ -75,6 +86,7 @@ _MAKERS: dict[str, Callable[[int, random.Random], Any]] = {
     "tiny/text": text,
     "tiny/captions": captions,
     "tiny/instruct": instruct,
+    "tiny/doubt": partial(instruct, mixture=DOUBT),
 }
 
 
