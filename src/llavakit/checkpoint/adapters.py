@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from llavakit.checkpoint.folder import OWN, WORDS
+from llavakit.checkpoint.folder import OWN, WORDS, read_own
 from llavakit.checkpoint.json_file import read_json
 from llavakit.checkpoint.locate import locate
 from llavakit.checkpoint.lora import CONFIG, Adapter, Merged, read_adapter, trained_whole
-from llavakit.checkpoint.original import ours_to_original, own_weights, read_own, read_small_files
+from llavakit.checkpoint.original import ours_to_original, own_weights, read_small_files
 from llavakit.checkpoint.original_config import is_original
 from llavakit.checkpoint.source import Source
 from llavakit.checkpoint.tensors import Joined, Renamed, Tensors, TorchFiles

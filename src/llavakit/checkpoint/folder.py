@@ -1,6 +1,5 @@
 """A model folder: Hugging Face's layout, and `llavakit.json` for what that layout cannot say."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import torch
 
 from llavakit.checkpoint import hf_config, names
 from llavakit.checkpoint.atomic import atomic_folder
-from llavakit.checkpoint.json_file import json_if_there
+from llavakit.checkpoint.json_file import json_if_there, write_json
 from llavakit.checkpoint.source import Checkpoint, Description, Own, Source, TextTower
 from llavakit.checkpoint.tensors import Held, Renamed, Tensors, is_real, open_weights
 from llavakit.checkpoint.weights import write, write_file
@@ -50,11 +49,7 @@ def describe(folder: Path) -> Description:
 
 
 def _describe(folder: Path, hf: dict[str, Any]) -> Description:
-    own = Own.parse(json_if_there(folder / OWN) or {}, str(folder / OWN))
-    if own.template is not None and own.template not in TEMPLATES:
-        raise CheckpointError(
-            f"{folder / OWN}: unknown template {own.template!r} ({nearest(own.template, TEMPLATES)})"
-        )
+    own = read_own(folder)
     method = (hf.get("quantization_config") or {}).get("quant_method", _QUANTISER)
     if method != _QUANTISER:
         raise CheckpointError(
@@ -82,6 +77,24 @@ def _describe(folder: Path, hf: dict[str, Any]) -> Description:
     ends = generation.get("eos_token_id", (hf.get("text_config") or {}).get("eos_token_id"))
     ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
     return Description(folder, config, image, own, template, tuple(ends))
+
+
+def read_own(folder: Path) -> Own:
+    """A folder's `llavakit.json`, which it may do without.
+
+    Raises:
+        CheckpointError: it is not readable, or has a field or a template that there is not.
+    """
+    path = folder / OWN
+    try:
+        own = Own.parse(json_if_there(path) or {}, str(path))
+    except UsageError as error:  # the words at fault are the folder's, not the user's
+        raise CheckpointError(str(error)) from None
+    if own.template is not None and own.template not in TEMPLATES:
+        raise CheckpointError(
+            f"{path}: unknown template {own.template!r} ({nearest(own.template, TEMPLATES)})"
+        )
+    return own
 
 
 def open_folder(folder: Path) -> Source:
@@ -182,9 +195,7 @@ def write_folder(
             text_side = {name: w for name, w in state.items() if not name.startswith("vision_model.")}
             write_file(Held(text_side), partial / TEXT_TOWER, dtype)
         tokenizer.save(partial, _chat_template(source))
-        for name, content in small_files.items():
-            text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-            (partial / name).write_text(text, encoding="utf-8")
+        write_json(partial, small_files)
 
 
 def _chat_template(source: Source) -> str | None:

@@ -1,6 +1,7 @@
 """The small files beside weights: JSON objects, or one error that a person understands."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +30,10 @@ def read_json(path: Path) -> Json:
 def json_if_there(path: Path) -> Json | None:
     """`read_json`, or None where there is no such file."""
     return read_json(path) if path.is_file() else None
+
+
+def write_json(folder: Path, files: Mapping[str, Json]) -> None:
+    """Write each of `files`, by name, into `folder`."""
+    for name, content in files.items():
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (folder / name).write_text(text, encoding="utf-8")

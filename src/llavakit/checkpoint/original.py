@@ -4,7 +4,6 @@ One folder: a flat `config.json`, shards of `torch.save` or safetensors, a Sente
 vision tower is usually somewhere else; LLaVA-1.6 and others whose tower was trained too carry their own.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,16 +13,16 @@ import torch
 
 from llavakit.checkpoint import hf_config, names
 from llavakit.checkpoint.atomic import atomic_folder
-from llavakit.checkpoint.folder import HEAD, OWN, WORDS, as_source
-from llavakit.checkpoint.json_file import Json, read_json
+from llavakit.checkpoint.folder import HEAD, OWN, WORDS, as_source, read_own
+from llavakit.checkpoint.json_file import Json, read_json, write_json
 from llavakit.checkpoint.original_config import from_original, is_original, template_of, to_original
-from llavakit.checkpoint.source import Checkpoint, Description, Own, Source
+from llavakit.checkpoint.source import Checkpoint, Description, Source
 from llavakit.checkpoint.tensors import Joined, Renamed, Tensors, Widened, open_weights
 from llavakit.checkpoint.tower import Tower, find_tower
 from llavakit.checkpoint.weights import write
-from llavakit.errors import CheckpointError, UsageError, nearest
+from llavakit.errors import CheckpointError, UsageError
 from llavakit.model import Llava
-from llavakit.prompt.templates import TEMPLATES
+from llavakit.model.shapes import shapes_only
 from llavakit.prompt.tokenizer import Tokenizer
 
 _TO_HF = [
@@ -134,7 +133,7 @@ def read_small_files(
     tower = find_tower(folder, hf, vision_tower, inside=bool(layers))
     try:
         config = from_original(hf, tower, tokenizer, where, len(layers) or None)
-        with torch.device("meta"):
+        with shapes_only():
             Llava(config)  # refuses parts that do not fit together
         image = hf_config.image_from_hf(tower.processor, config.vision, tower.where)
     except UsageError as error:  # the words at fault are the folder's, not the user's
@@ -153,26 +152,6 @@ def read_small_files(
         _ends(folder),
     )
     return Opened(said, tokenizer, None if layers else tower)
-
-
-def read_own(folder: Path) -> Own:
-    """A folder's `llavakit.json`, which it may do without.
-
-    Raises:
-        CheckpointError: it is not readable, or has a field or a template that there is not.
-    """
-    path = folder / OWN
-    if not path.is_file():
-        return Own()
-    try:
-        own = Own.parse(read_json(path), str(path))
-    except UsageError as error:  # the words at fault are the folder's, not the user's
-        raise CheckpointError(str(error)) from None
-    if own.template is not None and own.template not in TEMPLATES:
-        raise CheckpointError(
-            f"{path}: unknown template {own.template!r} ({nearest(own.template, TEMPLATES)})"
-        )
-    return own
 
 
 def _marks(hf: Json) -> list[str]:
@@ -235,6 +214,4 @@ def write_original(
     with atomic_folder(folder) as partial:
         write(stored, partial, dtype, shard_bytes, stem, suffix)
         tokenizer.save(partial)
-        for name, content in small_files.items():
-            text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-            (partial / name).write_text(text, encoding="utf-8")
+        write_json(partial, small_files)

@@ -11,12 +11,11 @@ import re
 from typing import Any
 
 from llavakit.checkpoint import hf_config
+from llavakit.checkpoint.json_file import Json
 from llavakit.checkpoint.tower import Tower, name_of, trained_with
 from llavakit.config import LlavaConfig, VisionConfig
 from llavakit.errors import CheckpointError, nearest
 from llavakit.prompt.tokenizer import Tokenizer
-
-Json = dict[str, Any]
 
 # By model_type, and by architecture where that is plain "llava", as in LLaVA-1.5.
 _LANGUAGES = {
