@@ -1,6 +1,7 @@
 """A conversation that remembers, and the tutorial class built on it."""
 
 from collections.abc import Generator, Sequence
+from importlib.util import find_spec
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
@@ -132,10 +133,9 @@ class LLaVAChatBot:
         """Load (or replace) the model, its tokenizer and its picture settings."""
         from llavakit.llava import LLaVA  # which imports this module
 
-        quantize, dtype = read_quantization({"load_in_8bit": load_in_8_bit} | quant_kwargs)
-        self.llava = LLaVA.from_pretrained(
-            model_path, device=read_device(device_map), quantize=quantize, dtype=dtype
-        )
+        device = read_device(device_map)
+        quantize, dtype = read_quantization({"load_in_8bit": load_in_8_bit} | quant_kwargs, device)
+        self.llava = LLaVA.from_pretrained(model_path, device=device, quantize=quantize, dtype=dtype)
         self.model = self.llava.model
         self.tokenizer = self.llava.tokenizer
         self.image_processor = self.llava.encoder.image_config
@@ -242,11 +242,11 @@ _KNOWN_QUANT = (
 )  # fmt: skip
 
 
-def read_quantization(config: Any) -> tuple[str | None, Any]:
+def read_quantization(config: Any, device: Any) -> tuple[str | None, Any]:
     """A `BitsAndBytesConfig` (or its arguments) as our `quantize` and `dtype`.
 
-    Which 4-bit code and how scales are stored are ours to choose; those settings are accepted
-    and change nothing.
+    bitsandbytes itself is taken on a GPU where it is installed, our own 8 and 4 bits elsewhere. Which
+    4-bit code and how scales are stored are ours to choose; those settings are accepted and change nothing.
     """
     if config is None:
         return None, "auto"
@@ -257,7 +257,16 @@ def read_quantization(config: Any) -> tuple[str | None, Any]:
     for name in values:
         if name not in _KNOWN_QUANT:
             raise UsageError(f"unknown quantisation setting {name!r} ({nearest(name, _KNOWN_QUANT)})")
-    compute = values.get("bnb_4bit_compute_dtype") or "auto"
-    if values.get("load_in_4bit"):
-        return "int4", compute
-    return ("int8" if values.get("load_in_8bit") else None), "auto"
+    four, eight = values.get("load_in_4bit"), values.get("load_in_8bit")
+    if not (four or eight):
+        return None, "auto"
+    theirs = _has_bitsandbytes(device)
+    if four:
+        return ("bnb-nf4" if theirs else "int4"), values.get("bnb_4bit_compute_dtype") or "auto"
+    return ("bnb-int8" if theirs else "int8"), "auto"
+
+
+def _has_bitsandbytes(device: Any) -> bool:
+    from llavakit.llava import pick_device  # which imports this module
+
+    return pick_device(device).type == "cuda" and find_spec("bitsandbytes") is not None

@@ -183,7 +183,8 @@ class LanguageConfig(Strict):
         return self
 
 
-Scheme = Literal["int8", "int4"]
+# bnb-…: bitsandbytes' own, for those who ask; it is made for NVIDIA GPUs
+Scheme = Literal["int8", "int4", "bnb-int8", "bnb-nf4"]
 
 
 class Quantization(Strict):

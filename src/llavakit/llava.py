@@ -186,7 +186,7 @@ def _dtype(dtype: str | torch.dtype) -> torch.dtype | None:
 
 
 def quantization(quantize: str | Quantization | None) -> Quantization | None:
-    """What is meant by "int8" or "int4".
+    """What is meant by "int8", "int4" and the other schemes.
 
     Raises:
         UsageError: an unknown scheme.
@@ -212,10 +212,14 @@ def _auto_dtype(device: torch.device, config: LlavaConfig) -> torch.dtype | None
 def memory_needed(config: LlavaConfig, dtype: torch.dtype | None) -> int:
     """Bytes of the loaded weights; `dtype` None: as stored, taken for 16 bits."""
     itemsize = (dtype or torch.float16).itemsize
-    with shapes_only():
-        llava = Llava(config)
-    kept = [*llava.parameters(), *llava.buffers()]
-    return sum(t.numel() * (itemsize if t.is_floating_point() else t.itemsize) for t in kept)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float16)  # of scales: as published
+    try:
+        with shapes_only():
+            llava = Llava(config)
+    finally:
+        torch.set_default_dtype(usual)
+    return sum(p.numel() * itemsize for p in llava.parameters()) + sum(b.nbytes for b in llava.buffers())
 
 
 def cache_needed(config: LlavaConfig, dtype: torch.dtype, tokens: int) -> int:
@@ -236,8 +240,8 @@ def _check_memory(config: LlavaConfig, dtype: torch.dtype | None, device: torch.
     needed, free = memory_needed(config, dtype), free_memory(device)
     if needed > free:
         scheme = config.quantization.scheme if config.quantization else None
-        smaller = {None: "--quantize int8 or int4", "int8": "--quantize int4", "int4": "a smaller model"}
+        smaller = {None: "--quantize int8 or int4", "int8": "--quantize int4", "bnb-int8": "--quantize int4"}
         raise LlavaError(
             f"{name} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB is free: "
-            f"try {smaller[scheme]}"
+            f"try {smaller.get(scheme, 'a smaller model')}"
         )

@@ -43,10 +43,10 @@ def pipeline(
     if isinstance(model, LLaVA):
         return Pipeline(task, model)
     given = kwargs | (model_kwargs or {})
-    quantize, compute = read_quantization(given.pop("quantization_config", None))
     places = (given.pop("device_map", None), device_map, device)
-    precisions = (given.pop("torch_dtype", None), given.pop("dtype", None), torch_dtype, dtype, compute)
     place = read_device(next((p for p in places if p is not None), "auto"))
+    quantize, compute = read_quantization(given.pop("quantization_config", None), place)
+    precisions = (given.pop("torch_dtype", None), given.pop("dtype", None), torch_dtype, dtype, compute)
     precision = next(p for p in precisions if p is not None)
     for unused in ("low_cpu_mem_usage", "attn_implementation", "trust_remote_code", "use_fast"):
         given.pop(unused, None)  # they choose between ways that llavakit has one of

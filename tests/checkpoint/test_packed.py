@@ -15,6 +15,8 @@ PLANS = [
     Quantization(scheme="int8"),
     Quantization(scheme="int4", group_size=32),
     Quantization(scheme="int4", vision_tower=False, head=False),
+    Quantization(scheme="bnb-int8"),
+    Quantization(scheme="bnb-nf4"),
 ]
 
 
@@ -37,8 +39,9 @@ def test_a_quantised_folder_is_what_was_quantised_on_the_way(folder, tmp_path, p
 
 def test_packed_weights_keep_their_type_whatever_the_rest_is_loaded_in(folder, tmp_path):
     save(load(folder, quantization=PLANS[1]), tmp_path / "packed", dtype=torch.bfloat16)
-    state = load(tmp_path / "packed", dtype=torch.float32).model.state_dict()
-    assert {t.dtype for t in state.values()} == {torch.float32, torch.uint8, torch.int8}
+    model = load(tmp_path / "packed", dtype=torch.float32).model
+    assert {t.dtype for t in model.parameters()} == {torch.float32}
+    assert {t.dtype for t in model.buffers()} == {torch.bfloat16, torch.uint8, torch.int8}
 
 
 def test_a_quantised_folder_is_smaller(tmp_path):

@@ -6,11 +6,12 @@ from torch import nn
 
 from assemble import packed, picture, random_llava
 from llavakit.config import Quantization
-from llavakit.model.quantised import LINEARS, QuantisedLinear, group_of, pack
+from llavakit.model.quantised import LINEARS, QuantisedLinear, group_of
 
 # The largest error of a layer's output, of its root mean square, that Gaussian weights give: one
 # step of the grid is 2/255 (int8, a row of ~3.5 deviations) or 1/15 (int4, 64 weights) of the range.
-BOUND = {"int8": 0.012, "int4": 0.12}
+# bitsandbytes rounds inputs to 8 bits too; its 16 levels are closest where Gaussian weights are.
+BOUND = {"int8": 0.012, "int4": 0.12, "bnb-int8": 0.025, "bnb-nf4": 0.13}
 
 
 def relative(exact: torch.Tensor, near: torch.Tensor) -> float:
@@ -20,7 +21,7 @@ def relative(exact: torch.Tensor, near: torch.Tensor) -> float:
 def quantise(linear: nn.Linear, scheme: str, group: int = 64) -> QuantisedLinear:
     height, width = linear.weight.shape
     layer = LINEARS[scheme](width, height, linear.bias is not None, group)
-    for name, tensor in pack(linear.weight, scheme, group, linear.weight.dtype).items():
+    for name, tensor in layer.pack(linear.weight, group, linear.weight.dtype).items():
         assert getattr(layer, name).shape == tensor.shape
         setattr(layer, name, tensor)
     layer.bias = linear.bias

@@ -11,7 +11,7 @@ from llavakit.checkpoint.tensors import Tensors
 from llavakit.config import Quantization, Scheme
 from llavakit.errors import UsageError
 from llavakit.model import Llava
-from llavakit.model.quantised import group_of, layers_of, pack
+from llavakit.model.quantised import LINEARS, group_of, layers_of
 from llavakit.model.shapes import shapes_only
 
 
@@ -40,7 +40,7 @@ def quantised(source: Source, plan: Quantization) -> Source:
 
 
 class Packed(Tensors):
-    """`inner`, where the weights of the layers in `schemes` are replaced by what `pack` makes of them."""
+    """`inner`, where the weights of the layers in `schemes` are replaced by what their layers' `pack` makes of them."""
 
     def __init__(self, inner: Tensors, schemes: dict[str, Scheme], group_size: int) -> None:
         self._inner, self._schemes, self._group_size = inner, schemes, group_size
@@ -80,5 +80,6 @@ class Packed(Tensors):
         return self._inner.told(name if layer is None else f"{layer}.weight")
 
     def _pack(self, layer: str, weight: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
-        parts = pack(weight, self._schemes[layer], group_of(weight.shape[1], self._group_size), dtype)
+        group = group_of(weight.shape[1], self._group_size)
+        parts = LINEARS[self._schemes[layer]].pack(weight, group, dtype)
         return {f"{layer}.{part}": tensor for part, tensor in parts.items()}

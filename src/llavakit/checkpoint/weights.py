@@ -26,7 +26,8 @@ def load_into(
 ) -> None:
     """Fill `module` (built on `meta`) from `tensors`; each is materialised once, in `dtype`.
 
-    Whole numbers, such as packed weights, keep their type.
+    Buffers, which are packed weights and their scales, keep their type: levels were counted with the
+    scale as it is stored.
 
     Args:
         tied: a parameter -> the one it shares where the files leave it out
@@ -36,7 +37,8 @@ def load_into(
     """
     stored = set(tensors) - set(tied)
     wanted = {name: tuple(p.shape) for name, p in module.named_parameters(remove_duplicate=False)}
-    wanted |= {name: tuple(buffer.shape) for name, buffer in module.named_buffers()}
+    kept = {name: tuple(buffer.shape) for name, buffer in module.named_buffers()}
+    wanted |= kept
     missing = [name for name in wanted if name not in stored and tied.get(name) not in stored]
     extra = [tensors.told(name) for name in tensors if name in stored and name not in wanted]
     misshapen = [
@@ -50,8 +52,7 @@ def load_into(
         raise CheckpointError(f"{where} does not fit its config.json: {listed}")
     for name in wanted:
         if name in stored:
-            real = tensors.dtype(name).is_floating_point
-            _place(module, name, tensors.read(name, dtype if real else None, device))
+            _place(module, name, tensors.read(name, None if name in kept else dtype, device))
     for name, source in tied.items():
         _place(module, name, module.get_parameter(source))
 

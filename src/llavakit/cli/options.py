@@ -17,7 +17,10 @@ Model = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")]
 Quantize = Annotated[
-    str | None, typer.Option(help="int8 or int4: the language model's weights in 8 or 4 bits.")
+    str | None,
+    typer.Option(
+        help="int8 or int4: the language model's weights in 8 or 4 bits; bnb-int8 or bnb-nf4: by bitsandbytes."
+    ),
 ]
 TemplateName = Annotated[
     str | None,

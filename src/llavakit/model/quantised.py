@@ -1,45 +1,60 @@
 """Weights in 8 or 4 bits: half or a quarter of the memory of 16, at a small loss.
 
-`pack` turns a weight into the tensors that are kept; a `QuantisedLinear` is built empty, as `nn.Linear`
+A layer's `pack` turns a weight into the tensors that are kept; a `QuantisedLinear` is built empty, as `nn.Linear`
 is on `meta`, and filled from them like any module. So a model is quantised while it loads, one layer at
 a time, and a quantised folder is loaded like any other.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from llavakit.config import Quantization, Scheme
+from llavakit.errors import UsageError
 
 _FEW = 4  # vectors up to which torch's int8 kernel for CPUs beats unpacking the weights
 _LANES = 32  # it reads whole registers: a width that is no multiple of them would read beyond the end
 
 
-class QuantisedLinear(nn.Module):
+class QuantisedLinear(nn.Module, ABC):
     """A linear layer whose weight is the tensors of `pack`; its bias stays as it is."""
-
-    scheme: Scheme
 
     def __init__(self, width: int, height: int, bias: bool, group: int) -> None:
         super().__init__()
         self.width, self.height = width, height
-        for name, kept in pack(
-            torch.empty(height, width, device="meta"), self.scheme, group, torch.get_default_dtype()
-        ).items():
+        empty = torch.empty(height, width, device="meta")
+        for name, kept in self.pack(empty, group, torch.get_default_dtype()).items():
             self.register_buffer(name, torch.empty(kept.shape, dtype=kept.dtype))
         self.bias = nn.Parameter(torch.empty(height)) if bias else None
+
+    @staticmethod
+    @abstractmethod
+    def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
+        """What is kept of a weight (out, in), on `meta` too: `group` weights share a scale of `dtype`."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
+        ...
 
 
 class Int8Linear(QuantisedLinear):
     """One signed byte a weight, one scale an output row."""
 
-    scheme = "int8"
-    weight: Tensor
-    scale: Tensor
+    weight: Tensor  # (out, in) int8
+    scale: Tensor  # (out,)
 
-    def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
+    @staticmethod
+    def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
+        exact = weight.detach().float()
+        scale = _stored(exact.abs().amax(dim=1) / 127, dtype)
+        levels = (exact / scale.float()[:, None]).round().clamp(-127, 127)
+        return {"weight": levels.to(torch.int8), "scale": scale}
+
+    def forward(self, x: Tensor) -> Tensor:
         scale = self.scale.to(x.dtype)
         rows = x.reshape(-1, x.shape[-1])
         if x.device.type == "cpu" and len(rows) <= _FEW and not any(n % _LANES for n in self.weight.shape):
@@ -54,38 +69,92 @@ class Int8Linear(QuantisedLinear):
 class Int4Linear(QuantisedLinear):
     """Two weights a byte, a scale and an offset for each group of them."""
 
-    scheme = "int4"
-    packed: Tensor
-    scale: Tensor
-    low: Tensor
+    packed: Tensor  # (out, group, weight / 2) uint8; `in` filled up to a whole number of groups
+    scale: Tensor  # (out, group, 1)
+    low: Tensor  # (out, group, 1)
 
-    def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
+    @staticmethod
+    def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
+        exact = F.pad(weight.detach().float(), (0, -weight.shape[1] % group))
+        groups = exact.view(len(exact), -1, group)  # (out, group, weight)
+        least, most = groups.aminmax(dim=2, keepdim=True)
+        low, scale = least.to(dtype), _stored((most - least) / 15, dtype)
+        levels = ((groups - low.float()) / scale.float()).round().clamp(0, 15).to(torch.uint8)
+        return {"packed": levels[..., ::2] | (levels[..., 1::2] << 4), "scale": scale, "low": low}
+
+    def forward(self, x: Tensor) -> Tensor:
         levels = torch.stack((self.packed & 15, self.packed >> 4), dim=-1).flatten(2)
         weight = levels.to(x.dtype) * self.scale.to(x.dtype) + self.low.to(x.dtype)
         return F.linear(x, weight.flatten(1)[:, : self.width], self.bias)
 
 
-LINEARS: dict[Scheme, type[QuantisedLinear]] = {"int8": Int8Linear, "int4": Int4Linear}
+class BnbInt8Linear(QuantisedLinear):
+    """LLM.int8 (arXiv:2208.07339) as bitsandbytes computes it: inputs in 8 bits too, outliers apart."""
+
+    weight: Tensor  # (out, in) int8
+    absmax: Tensor  # (out,) float32
+
+    @staticmethod
+    def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
+        levels, absmax, _ = _bitsandbytes().functional.int8_vectorwise_quant(weight.detach().half())
+        return {"weight": levels, "absmax": absmax}
+
+    def forward(self, x: Tensor) -> Tensor:
+        bnb = _bitsandbytes()
+        state = bnb.MatmulLtState(CB=self.weight, SCB=self.absmax)
+        state.has_fp16_weights, state.threshold = False, _OUTLIER
+        out: Tensor = bnb.matmul(x, self.weight, bias=self.bias, state=state)
+        return out
 
 
-def pack(weight: Tensor, scheme: Scheme, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
-    """What is kept of a weight (out, in).
+class BnbNf4Linear(QuantisedLinear):
+    """QLoRA's NormalFloat of 4 bits (arXiv:2305.14314) as bitsandbytes computes it."""
 
-    `int8`: `weight` (out, in) int8 and `scale` (out,).
-    `int4`: `packed` (out, group, weight / 2) uint8, `scale` and `low` (out, group, 1); `in` is filled up
-    to a whole number of groups. Scales and offsets are of `dtype`.
-    """
-    exact = weight.detach().float()
-    if scheme == "int8":
-        scale = _stored(exact.abs().amax(dim=1) / 127, dtype)
-        levels = (exact / scale.float()[:, None]).round().clamp(-127, 127)
-        return {"weight": levels.to(torch.int8), "scale": scale}
-    exact = F.pad(exact, (0, -exact.shape[1] % group))
-    groups = exact.view(len(exact), -1, group)  # (out, group, weight)
-    least, most = groups.aminmax(dim=2, keepdim=True)
-    low, scale = least.to(dtype), _stored((most - least) / 15, dtype)
-    levels = ((groups - low.float()) / scale.float()).round().clamp(0, 15).to(torch.uint8)
-    return {"packed": levels[..., ::2] | (levels[..., 1::2] << 4), "scale": scale, "low": low}
+    packed: Tensor  # (out * in / 2, 1) uint8
+    absmax: Tensor  # (out * in / 64,) float32
+
+    @staticmethod
+    def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
+        quantise = _bitsandbytes().functional.quantize_4bit
+        packed, state = quantise(weight.detach().half(), blocksize=_NF4_BLOCK, quant_type="nf4")
+        return {"packed": packed, "absmax": state.absmax}
+
+    def forward(self, x: Tensor) -> Tensor:
+        bnb = _bitsandbytes()
+        state = bnb.functional.QuantState(
+            self.absmax,
+            torch.Size((self.height, self.width)),
+            bnb.functional.get_4bit_type("nf4", x.device),
+            _NF4_BLOCK,
+            "nf4",
+            x.dtype,
+        )
+        out: Tensor = bnb.matmul_4bit(x, self.packed.t(), state, bias=self.bias)
+        return out
+
+
+_OUTLIER = 6.0  # inputs beyond it are multiplied in 16 bits: the paper's threshold
+_NF4_BLOCK = 64  # weights that share a scale: what the paper and transformers use
+
+
+def _bitsandbytes() -> Any:
+    try:
+        import bitsandbytes
+    except ImportError:
+        raise UsageError(
+            "the schemes bnb-int8 and bnb-nf4 need bitsandbytes: pip install 'llavakit[bnb]', "
+            "or take int8 or int4, which need nothing"
+        ) from None
+    return bitsandbytes
+
+
+LINEARS: dict[Scheme, type[QuantisedLinear]] = {
+    "int8": Int8Linear,
+    "int4": Int4Linear,
+    "bnb-int8": BnbInt8Linear,
+    "bnb-nf4": BnbNf4Linear,
+}
+_EIGHT_BITS: dict[Scheme, Scheme] = {"int4": "int8", "bnb-nf4": "bnb-int8"}
 
 
 def _stored(scale: Tensor, dtype: torch.dtype) -> Tensor:
@@ -117,7 +186,7 @@ def layers_of(model: nn.Module, plan: Quantization) -> Iterator[tuple[str, nn.Li
         elif (name == "language_model.lm_head" and plan.head) or (
             name.startswith("vision_tower.") and plan.vision_tower
         ):
-            yield name, module, "int8"
+            yield name, module, _EIGHT_BITS.get(plan.scheme, plan.scheme)
 
 
 def swap_in(model: nn.Module, plan: Quantization) -> None:
