@@ -1,9 +1,9 @@
 """How long a model takes to load and how much memory at most: ours, quantised and not, beside transformers.
 
-    python benchmarks/load.py FOLDER [--rounds 3]        (FOLDER: see random_model.py)
+    python benchmarks/load.py FOLDER [--packed FOLDER] [--rounds 3]        (FOLDER: see random_model.py)
 
-Each loading is a process of its own, the contenders take turns, and files are read once beforehand, so that
-all find them in the page cache as far as memory goes. Peak is the process's resident set, mapped files
+Each loading is a process of its own, the contenders take turns, and its files are read beforehand, so that
+each finds them in the page cache as far as memory goes. Peak is the process's resident set, mapped files
 included, less what it was when all imports were done. Prints one JSON object at the end.
 """
 
@@ -20,6 +20,10 @@ CONTENDERS = {
         "from transformers import LlavaForConditionalGeneration as M; import torch",
         "M.from_pretrained({folder!r}, dtype='auto')",
     ),
+    "transformers, bfloat16": (
+        "from transformers import LlavaForConditionalGeneration as M; import torch",
+        "M.from_pretrained({folder!r}, dtype=torch.bfloat16)",
+    ),
     "llavakit, as stored": ("from llavakit.checkpoint import load", "load({folder!r})"),
     "llavakit, bfloat16": (
         "from llavakit.checkpoint import load; import torch",
@@ -34,6 +38,7 @@ CONTENDERS = {
         "load({folder!r}, quantization=Q(scheme='int4'))",
     ),
 }
+PACKED = "llavakit, a quantised folder"  # what `llava export --quantize` wrote
 # A weight counts as loaded when it was read, not when it was mapped: all are summed.
 PROGRAM = """
 {imports}
@@ -55,7 +60,11 @@ print(json.dumps({{"load": loaded_at - started, "ready": time.perf_counter() - s
 
 
 def measure(name: str, folder: Path) -> dict[str, float]:
-    imports, load = CONTENDERS[name]
+    for file in folder.glob("*.safetensors"):
+        with file.open("rb") as stream:
+            while stream.read(1 << 24):
+                pass
+    imports, load = CONTENDERS["llavakit, as stored" if name == PACKED else name]
     program = PROGRAM.format(imports=imports, load=load.format(folder=str(folder)), name=name)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     if done.returncode:
@@ -66,16 +75,16 @@ def measure(name: str, folder: Path) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--packed", type=Path, help="the same model, quantised")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    for file in arguments.folder.glob("*.safetensors"):
-        with file.open("rb") as stream:
-            while stream.read(1 << 24):
-                pass
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+    folders = dict.fromkeys(CONTENDERS, arguments.folder)
+    if arguments.packed is not None:
+        folders[PACKED] = arguments.packed
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
     for _ in range(arguments.rounds):
         for name, found in runs.items():
-            found.append(measure(name, arguments.folder))
+            found.append(measure(name, folders[name]))
     report = {
         name: {key: statistics.median(run[key] for run in found) for key in found[0]}
         for name, found in runs.items()

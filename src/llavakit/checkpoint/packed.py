@@ -40,7 +40,7 @@ def quantised(source: Source, plan: Quantization) -> Source:
 
 
 class Packed(Tensors):
-    """`inner`, where the weights of the layers in `schemes` are replaced by what their layers' `pack` makes of them."""
+    """`inner`, with what `pack` makes of their weights in the place of the layers in `schemes`."""
 
     def __init__(self, inner: Tensors, schemes: dict[str, Scheme], group_size: int) -> None:
         self._inner, self._schemes, self._group_size = inner, schemes, group_size
@@ -70,9 +70,7 @@ class Packed(Tensors):
         if name not in self._packed:
             layer = self._layer[name]
             weight = f"{layer}.weight"
-            # Converted, because what is read as stored stays mapped: 13 GB by the end of a 7B.
-            exact = self._inner.read(weight, torch.float32)
-            self._packed = self._pack(layer, exact, self._inner.dtype(weight))
+            self._packed = self._pack(layer, self._inner.read(weight), self._inner.dtype(weight))
         return self._packed.pop(name).to(device=device, dtype=dtype)
 
     def told(self, name: str) -> str:

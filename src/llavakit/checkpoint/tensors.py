@@ -49,6 +49,12 @@ class Tensors(ABC):
         return name
 
 
+# What was read of a mapping stays resident until the mapping goes, which is with its last tensor: after so
+# many bytes a new one is begun. It takes a millisecond for safetensors, 50 for a file of `torch.save`.
+_RELEASED = 2**27
+_SMALL = 2**20  # bytes; a norm that is kept as stored would keep a whole mapping alive
+
+
 class Safetensors(Tensors):
     """One or several safetensors files, memory-mapped.
 
@@ -59,6 +65,7 @@ class Safetensors(Tensors):
     def __init__(self, paths: Sequence[Path]) -> None:
         self._home: dict[str, Path] = {}
         self._open: dict[Path, Any] = {}
+        self._read: dict[Path, int] = {}  # bytes, of the mapping that is open
         for path in paths:
             try:
                 self._home |= dict.fromkeys(self._mapped(path).keys(), path)
@@ -74,7 +81,7 @@ class Safetensors(Tensors):
     def _mapped(self, path: Path) -> Any:
         if path not in self._open:
             # never closed: the mapping goes with the last tensor or handle that uses it
-            self._open[path] = safe_open(path, framework="pt", device="cpu")
+            self._open[path], self._read[path] = safe_open(path, framework="pt", device="cpu"), 0
         return self._open[path]
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -89,14 +96,13 @@ class Safetensors(Tensors):
     def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
         path = self._home[name]
         stored: Tensor = self._mapped(path).get_tensor(name)
+        if stored.nbytes < _SMALL:
+            return stored.to(device=device, dtype=dtype, copy=True)
         tensor = stored.to(device=device, dtype=dtype)
-        if tensor is not stored:
-            # What was read of a mapping stays resident until the mapping goes: begin a new one.
+        self._read[path] += stored.nbytes
+        if tensor is not stored or self._read[path] > _RELEASED:
             del self._open[path]
         return tensor
-
-
-_RELEASED = 2**27  # bytes read of a mapping before a new one is begun; mapping a shard anew takes 50 ms
 
 
 class TorchFiles(Tensors):
@@ -135,12 +141,12 @@ class TorchFiles(Tensors):
 
     def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
         stored = self._map(self._home[name])[name].detach()
-        tensor = stored.to(device=device, dtype=dtype)
-        if tensor is not stored:  # what was read stays resident until the mapping goes, as above
-            self._read += stored.nbytes
-            if self._read > _RELEASED:
-                self._mapped = None
-        return tensor
+        if stored.nbytes < _SMALL:
+            return stored.to(device=device, dtype=dtype, copy=True)
+        self._read += stored.nbytes
+        if self._read > _RELEASED:
+            self._mapped = None
+        return stored.to(device=device, dtype=dtype)
 
 
 def _unpickled(path: Path) -> dict[str, Tensor]:

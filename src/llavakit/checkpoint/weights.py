@@ -74,13 +74,14 @@ def write(
     tensors: Tensors,
     folder: Path,
     dtype: torch.dtype | None = None,
-    shard_bytes: int = 2 * 10**9,
+    shard_bytes: int = 10**9,
     stem: str = "model",
     suffix: str = "safetensors",
 ) -> None:
     """Write `tensors` as one file, or as shards with an index beyond `shard_bytes`.
 
-    They are read, and converted to `dtype` (None: as they are), a shard at a time.
+    They are read, and converted to `dtype` (None: as they are), a shard at a time; the library copies a
+    shard to write it, so twice its bytes are the memory that this takes.
 
     Args:
         suffix: "safetensors", or "bin" for files of `torch.save`

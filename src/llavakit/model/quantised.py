@@ -1,12 +1,12 @@
 """Weights in 8 or 4 bits: half or a quarter of the memory of 16, at a small loss.
 
-A layer's `pack` turns a weight into the tensors that are kept; a `QuantisedLinear` is built empty, as `nn.Linear`
-is on `meta`, and filled from them like any module. So a model is quantised while it loads, one layer at
-a time, and a quantised folder is loaded like any other.
+A layer's `pack` turns a weight into the tensors that are kept; a `QuantisedLinear` is built empty, as
+`nn.Linear` is on `meta`, and filled from them like any module. So a model is quantised while it loads, one
+layer at a time, and a quantised folder is loaded like any other.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -49,10 +49,12 @@ class Int8Linear(QuantisedLinear):
 
     @staticmethod
     def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
-        exact = weight.detach().float()
-        scale = _stored(exact.abs().amax(dim=1) / 127, dtype)
-        levels = (exact / scale.float()[:, None]).round().clamp(-127, 127)
-        return {"weight": levels.to(torch.int8), "scale": scale}
+        def packed(rows: Tensor) -> dict[str, Tensor]:
+            scale = _stored(rows.abs().amax(dim=1) / 127, dtype)
+            levels = (rows / scale.float()[:, None]).round_().clamp_(-127, 127)
+            return {"weight": levels.to(torch.int8), "scale": scale}
+
+        return _by_slices(packed, weight)
 
     def forward(self, x: Tensor) -> Tensor:
         scale = self.scale.to(x.dtype)
@@ -67,24 +69,31 @@ class Int8Linear(QuantisedLinear):
 
 
 class Int4Linear(QuantisedLinear):
-    """Two weights a byte, a scale and an offset for each group of them."""
+    """Two weights a byte; for each group of them a scale and the level that means 0."""
 
     packed: Tensor  # (out, group, weight / 2) uint8; `in` filled up to a whole number of groups
     scale: Tensor  # (out, group, 1)
-    low: Tensor  # (out, group, 1)
+    zero: Tensor  # (out, group, 1) uint8
 
     @staticmethod
     def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
-        exact = F.pad(weight.detach().float(), (0, -weight.shape[1] % group))
-        groups = exact.view(len(exact), -1, group)  # (out, group, weight)
-        least, most = groups.aminmax(dim=2, keepdim=True)
-        low, scale = least.to(dtype), _stored((most - least) / 15, dtype)
-        levels = ((groups - low.float()) / scale.float()).round().clamp(0, 15).to(torch.uint8)
-        return {"packed": levels[..., ::2] | (levels[..., 1::2] << 4), "scale": scale, "low": low}
+        def packed(rows: Tensor) -> dict[str, Tensor]:
+            groups = F.pad(rows, (0, -rows.shape[1] % group)).view(
+                len(rows), -1, group
+            )  # (out, group, weight)
+            least, most = groups.aminmax(dim=2, keepdim=True)
+            least, most = least.clamp(max=0), most.clamp(min=0)  # so that 0 stays 0
+            scale = _stored((most - least) / 15, dtype)
+            zero = (-least / scale.float()).round_().clamp_(0, 15)
+            levels = (groups / scale.float()).add_(zero).round_().clamp_(0, 15).to(torch.uint8)
+            pairs = levels[..., ::2] | (levels[..., 1::2] << 4)
+            return {"packed": pairs, "scale": scale, "zero": zero.to(torch.uint8)}
+
+        return _by_slices(packed, weight)
 
     def forward(self, x: Tensor) -> Tensor:
         levels = torch.stack((self.packed & 15, self.packed >> 4), dim=-1).flatten(2)
-        weight = levels.to(x.dtype) * self.scale.to(x.dtype) + self.low.to(x.dtype)
+        weight = (levels.to(x.dtype) - self.zero.to(x.dtype)) * self.scale.to(x.dtype)
         return F.linear(x, weight.flatten(1)[:, : self.width], self.bias)
 
 
@@ -155,6 +164,18 @@ LINEARS: dict[Scheme, type[QuantisedLinear]] = {
     "bnb-nf4": BnbNf4Linear,
 }
 _EIGHT_BITS: dict[Scheme, Scheme] = {"int4": "int8", "bnb-nf4": "bnb-int8"}
+
+
+_SLICE = 2**18  # weights packed at a time, which fit into a processor's cache
+
+
+def _by_slices(pack: Callable[[Tensor], dict[str, Tensor]], weight: Tensor) -> dict[str, Tensor]:
+    """What `pack` makes of float32 rows, a few at a time: a 7B's head is half a gigabyte in float32."""
+    if weight.is_meta:
+        return pack(weight.float())
+    slices = weight.detach().split(max(1, _SLICE // weight.shape[1]))
+    parts = [pack(rows.float()) for rows in slices]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _stored(scale: Tensor, dtype: torch.dtype) -> Tensor:
