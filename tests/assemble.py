@@ -5,6 +5,7 @@ tokens again when they return as a conversation's history.
 """
 
 import string
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from llavakit.checkpoint.folder import as_source
 from llavakit.checkpoint.packed import quantised
 from llavakit.checkpoint.weights import load_into
 from llavakit.config import ImageConfig, LanguageConfig, LlavaConfig, Quantization, VisionConfig
+from llavakit.engine import Engine
+from llavakit.engine.backends.torch_backend import TorchBackend
 from llavakit.llava import LLaVA
 from llavakit.model import Llava
 from llavakit.prompt.tokenizer import Tokenizer
@@ -68,6 +71,11 @@ def random_llava(template: str = "chatml", seed: int = 0, **language: Any) -> LL
         model, tokenizer, ImageConfig(size=SIZE), template, eos_token_ids=(tokenizer.eos_id,)
     )
     return LLaVA(checkpoint, "random")
+
+
+def fresh_engine(llava: LLaVA, ends: Sequence[int] = (), model: Llava | None = None, **values: Any) -> Engine:
+    """An engine of its own for a model, that of `llava` unless another is given; nothing is remembered."""
+    return Engine(TorchBackend(model or llava.model, 4096), llava.encoder, ends, **values)
 
 
 def packed(model: Llava, plan: Quantization) -> Llava:

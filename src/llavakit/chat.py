@@ -2,13 +2,13 @@
 
 from collections.abc import Generator, Sequence
 from importlib.util import find_spec
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from PIL import Image
 
-from llavakit.engine import Reply, Session, make_sampling
+from llavakit.engine import Reply, Sampling, make_sampling
 from llavakit.errors import PromptError, UsageError, nearest
 from llavakit.media import ImageSource, open_image
 from llavakit.prompt.messages import Message, assistant, system, user
@@ -47,13 +47,15 @@ class Chat:
     Attributes:
         messages: what was said
         last: the reply to the last question, filled while it streams
+        reuse: what was read for earlier answers is not read again
     """
 
     def __init__(self, llava: "LLaVA", images: Images = (), *, system_prompt: str | None = None) -> None:
         self.llava = llava
         self.messages: list[Message] = [] if system_prompt is None else [system(system_prompt)]
-        self.session = Session()
         self.last: Reply | None = None
+        self.reuse = True
+        self._answering = Lock()
         self._waiting = open_images(images)  # shown with the next question
 
     def add_image(self, image: ImageSource) -> None:
@@ -70,12 +72,26 @@ class Chat:
     def stream(
         self, prompt: str, images: Images = (), *, cancel: Event | None = None, **sampling: Any
     ) -> Generator[str]:
-        """As `ask`, piece by piece. Nothing happens before the first piece is asked for."""
+        """As `ask`, piece by piece. Nothing happens before the first piece is asked for.
+
+        Raises:
+            UsageError: the last answer is not finished.
+        """
         settings = make_sampling(**sampling)
-        asked = question(prompt, [*self._waiting, *open_images(images)])
+        if not self._answering.acquire(blocking=False):
+            raise UsageError(
+                "this conversation is still answering: read that answer to its end, or close it, first"
+            )
+        try:
+            asked = question(prompt, [*self._waiting, *open_images(images)])
+            yield from self._answer(asked, settings, cancel)
+        finally:
+            self._answering.release()
+
+    def _answer(self, asked: Message, settings: Sampling, cancel: Event | None) -> Generator[str]:
         encoded = self.llava.encoder.encode((*self.messages, asked))
         reply = Reply()
-        pieces = self.llava.engine.stream(encoded, settings, self.session, reply, cancel)
+        pieces = self.llava.engine.stream(encoded, settings, reply, cancel, reuse=self.reuse)
         try:
             for piece in pieces:
                 self.last = reply
@@ -196,8 +212,7 @@ class LLaVAChatBot:
             RuntimeError: no chat was started.
         """
         conv = self._started()
-        if not use_cache:
-            conv.session = Session()
+        conv.reuse = use_cache
         self._question = prompt
         return self.generate_answer(
             do_sample=do_sample, temperature=temperature, max_new_tokens=max_new_tokens, **kwargs

@@ -13,6 +13,7 @@ from llavakit.chat import Chat, Images, question
 from llavakit.checkpoint import Checkpoint, describe, load, locate
 from llavakit.config import LlavaConfig, Quantization, Scheme
 from llavakit.engine import Engine, Reply, make_sampling
+from llavakit.engine.backends.torch_backend import TorchBackend
 from llavakit.errors import LlavaError, UsageError, nearest
 from llavakit.model import Llava
 from llavakit.model.shapes import shapes_only
@@ -30,7 +31,7 @@ class LLaVA:
     >>> llava.generate("How many cars are there?", images=["street.png"]).text
     """
 
-    def __init__(self, checkpoint: Checkpoint, name: str = "") -> None:
+    def __init__(self, checkpoint: Checkpoint, name: str = "", *, cache_tokens: int | None = None) -> None:
         self.name = name
         self.model = checkpoint.model
         self.tokenizer = checkpoint.tokenizer
@@ -43,7 +44,10 @@ class LLaVA:
             checkpoint.image_markers,
             checkpoint.model.config.tiling,
         )
-        self.engine = Engine(checkpoint.model, self.encoder, checkpoint.eos_token_ids)
+        parameter = next(checkpoint.model.parameters())
+        tokens = cache_tokens or default_cache_tokens(self.config, parameter.dtype, parameter.device)
+        backend = TorchBackend(checkpoint.model, tokens)
+        self.engine = Engine(backend, self.encoder, checkpoint.eos_token_ids)
 
     @classmethod
     def from_pretrained(
@@ -57,6 +61,7 @@ class LLaVA:
         revision: str | None = None,
         base: str | Path | None = None,
         vision_tower: str | Path | None = None,
+        cache_tokens: int | None = None,
     ) -> Self:
         """Load a LLaVA: `"tiny"` (embedded), a folder or file, or a name on the Hugging Face hub.
 
@@ -70,6 +75,8 @@ class LLaVA:
             revision: branch, tag or commit on the hub
             base: for a LoRA or a connector alone: the model it was trained on
             vision_tower: for an original checkpoint whose tower cannot be had as its config.json says
+            cache_tokens: how many tokens of conversations, all together, are kept to be read on; None: a
+                quarter of the memory that is free, at most eight contexts
 
         Raises:
             UsageError: an argument names nothing that exists.
@@ -91,7 +98,7 @@ class LLaVA:
             folder, dtype=wanted, device=place, template=template, quantization=plan, base=base,
             vision_tower=vision_tower,
         )  # fmt: skip
-        return cls(checkpoint, str(model))
+        return cls(checkpoint, str(model), cache_tokens=cache_tokens)
 
     @property
     def config(self) -> LlavaConfig:
@@ -227,6 +234,12 @@ def cache_needed(config: LlavaConfig, dtype: torch.dtype, tokens: int) -> int:
     language = config.language
     numbers = 2 * language.num_hidden_layers * language.num_key_value_heads * language.head_dim
     return numbers * dtype.itemsize * tokens
+
+
+def default_cache_tokens(config: LlavaConfig, dtype: torch.dtype, device: torch.device) -> int:
+    """See `cache_tokens` of `LLaVA.from_pretrained`."""
+    affordable = free_memory(device) // 4 // cache_needed(config, dtype, 1)
+    return min(affordable, 8 * config.language.max_position_embeddings)
 
 
 def free_memory(device: torch.device) -> int:

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from assemble import SIZE, byte_tokenizer, picture, random_llava
+from assemble import SIZE, byte_tokenizer, fresh_engine, picture, random_llava
 from llavakit.config import ImageConfig
-from llavakit.engine import Engine, Reply, Sampling, Session
+from llavakit.engine import Engine, Reply, Sampling
 from llavakit.engine.answer import Answer
+from llavakit.engine.backends.torch_backend import TorchBackend
 from llavakit.errors import PromptError
 from llavakit.llava import LLaVA
 from llavakit.prompt.encode import IGNORE, Encoded, PromptEncoder
@@ -20,9 +21,8 @@ def engine_of(model) -> Engine:
     """An engine without end tokens in the model's small vocabulary."""
     config = model.config
     template, image = get_template("plain"), ImageConfig(size=config.vision.image_size)
-    return Engine(
-        model, PromptEncoder(byte_tokenizer(), template, config.tokens_per_image, image), eos_token_ids=()
-    )
+    encoder = PromptEncoder(byte_tokenizer(), template, config.tokens_per_image, image)
+    return Engine(TorchBackend(model, 4096), encoder, eos_token_ids=())
 
 
 def written(config, layout: str, seed: int = 0) -> Encoded:
@@ -40,9 +40,9 @@ def written(config, layout: str, seed: int = 0) -> Encoded:
     return Encoded(ids, [IGNORE] * len(ids), tuple(images), spans, layout)
 
 
-def ids_of(engine: Engine, prompt: Encoded, steps: int = STEPS, session: Session | None = None) -> list[int]:
+def ids_of(engine: Engine, prompt: Encoded, steps: int = STEPS) -> list[int]:
     reply = Reply()
-    for _ in engine.stream(prompt, Sampling(max_new_tokens=steps), session, reply):
+    for _ in engine.stream(prompt, Sampling(max_new_tokens=steps), reply):
         pass
     return reply.ids
 
@@ -81,7 +81,7 @@ def test_a_row_that_ends_leaves_the_batch_and_the_others_go_on():
     free = [ids_of(engine_of(model), prompt, 30) for prompt in prompts]
     # An end token that the second row draws early and the others late or never.
     end = next(t for t in free[1][:10] if all(t not in ids[:20] for ids in (free[0], free[2])))
-    engine = Engine(model, engine_of(model).encoder, [end])
+    engine = Engine(TorchBackend(model, 4096), engine_of(model).encoder, [end])
     replies = engine.complete(prompts, Sampling(max_new_tokens=20))
     lengths = [len(reply.ids) for reply in replies]
     assert [reply.ids for reply in replies] == [free[0][:20], free[1][: free[1].index(end)], free[2][:20]]
@@ -138,7 +138,7 @@ def test_a_stop_string_ends_the_answer_before_it(llava: LLaVA):
 def test_an_end_token_stops_and_is_counted_but_not_said(llava: LLaVA):
     whole = llava.generate("What?", max_new_tokens=30)
     end = next(i for i in whole.ids[3:] if i not in whole.ids[:3])
-    engine = Engine(llava.model, llava.encoder, [end])
+    engine = fresh_engine(llava, [end])
     encoded = llava._encode("What?", (), None)
     reply = engine.complete([encoded], Sampling(max_new_tokens=30))[0]
     at = whole.ids.index(end)

@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 
 import llavakit.engine.engine as engine_module
-from assemble import byte_tokenizer
-from llavakit.engine import Engine, Reply, Sampling, Session
+from assemble import byte_tokenizer, fresh_engine
+from llavakit.engine import Engine, Reply, Sampling
+from llavakit.engine.backends.torch_backend import TorchBackend
 from llavakit.llava import LLaVA
 from llavakit.prompt.encode import IGNORE, Encoded, PromptEncoder
 from llavakit.prompt.messages import assistant, user
@@ -35,14 +36,14 @@ def engine_of(kind: str, model: Any) -> Engine:
         byte_tokenizer(), get_template("plain"), config.tokens_per_image, image_config(kind),
         tiling=config.tiling,
     )  # fmt: skip
-    return Engine(model, encoder, eos_token_ids=())
+    return Engine(TorchBackend(model, 4096), encoder, eos_token_ids=())
 
 
 def written(engine: Engine, layout: str, images: list[Image.Image], seed: int = 0) -> Encoded:
     """A prompt of random words (`t`) and the pictures (`i`)."""
     layouts = engine.encoder.layouts(images)
     assert layouts is not None
-    ids = row(engine.model.config, layout, layouts, seed).tolist()
+    ids = row(engine.backend.model.config, layout, layouts, seed).tolist()
     spans, at, waiting = [], 0, iter(layouts)
     for piece in layout:
         length = next(waiting).tokens if piece == "i" else 1
@@ -52,9 +53,9 @@ def written(engine: Engine, layout: str, images: list[Image.Image], seed: int = 
     return Encoded(ids, [IGNORE] * len(ids), tuple(images), spans, layout, layouts)
 
 
-def say(engine: Engine, prompt: Encoded, session: Session | None = None, steps: int = STEPS) -> Reply:
+def say(engine: Engine, prompt: Encoded, steps: int = STEPS, reuse: bool = True) -> Reply:
     reply = Reply()
-    for _ in engine.stream(prompt, Sampling(max_new_tokens=steps), session, reply):
+    for _ in engine.stream(prompt, Sampling(max_new_tokens=steps), reply, reuse=reuse):
         pass
     return reply
 
@@ -85,53 +86,53 @@ def test_thirty_two_greedy_tokens_are_those_of_transformers_alone_and_in_a_batch
     assert len({tuple(ids) for ids in said}) == len(said)  # each is about its own prompt
 
 
-def spent(llava: LLaVA, prompt: Encoded, session: Session) -> tuple[int, int, str]:
+def spent(llava: LLaVA, prompt: Encoded, reuse: bool = True) -> tuple[int, int, str]:
     """Tokens prefilled, pictures encoded, what was said."""
     counters = llava.engine.counters
     before = counters.prefilled_tokens, counters.images_encoded
-    text = say(llava.engine, prompt, session).text
+    text = say(llava.engine, prompt, reuse=reuse).text
     return counters.prefilled_tokens - before[0], counters.images_encoded - before[1], text
 
 
 def cold(llava: LLaVA, prompt: Encoded) -> str:
-    return say(Engine(llava.model, llava.encoder, ()), prompt).text
+    return say(fresh_engine(llava), prompt).text
 
 
 @pytest.mark.parametrize("single", [False, True])
 def test_a_second_turn_reads_its_own_tokens_and_encodes_no_picture(single):
-    llava, session = tiled_llava(single), Session()
+    llava = tiled_llava(single)
     first = [user(noise(90, 40), "What is this?")]
     prompt = llava.encoder.encode(first)
-    assert spent(llava, prompt, session)[:2] == (len(prompt.ids), 1)
+    assert spent(llava, prompt)[:2] == (len(prompt.ids), 1)
     turns = [*first, assistant(cold(llava, prompt)), user("Why?")]
     follow = llava.encoder.encode(turns)
-    new, images, text = spent(llava, follow, session)
+    new, images, text = spent(llava, follow)
     assert new <= len("<|im_end|><|im_start|>user\nWhy?<|im_end|><|im_start|>assistant\n") + 1
     assert images == 0
     assert text == cold(llava, follow)
 
 
 def test_a_second_picture_costs_itself_alone():
-    llava, session = tiled_llava(), Session()
+    llava = tiled_llava()
     first = [user(noise(90, 40), "What is this?"), assistant("A.")]
-    spent(llava, llava.encoder.encode([first[0]]), session)
+    spent(llava, llava.encoder.encode([first[0]]))
     both = llava.encoder.encode([*first, user(noise(40, 90, 1), "And this?")])
-    _, images, text = spent(llava, both, session)
+    _, images, text = spent(llava, both)
     assert (images, text) == (1, cold(llava, both))
 
 
 def test_beside_a_second_picture_onevision_looks_at_the_first_anew_and_once():
     """Alone it had tiles, beside another it has none; each way is remembered."""
-    llava, session = tiled_llava(single=True), Session()
+    llava = tiled_llava(single=True)
     first = [user(noise(90, 40), "What is this?"), assistant("A.")]
     alone, both = (
         llava.encoder.encode(turns) for turns in ([first[0]], [*first, user(noise(40, 90, 1), "And this?")])
     )
-    assert spent(llava, alone, session)[1] == 1
-    _, images, text = spent(llava, both, session)
+    assert spent(llava, alone)[1] == 1
+    _, images, text = spent(llava, both)
     assert (images, text) == (2, cold(llava, both))
     for prompt in (alone, both, alone):
-        assert spent(llava, prompt, session)[1:] == (0, cold(llava, prompt))
+        assert spent(llava, prompt)[1:] == (0, cold(llava, prompt))
 
 
 def test_pictures_are_forgotten_by_the_tokens_they_take(monkeypatch):
@@ -142,7 +143,7 @@ def test_pictures_are_forgotten_by_the_tokens_they_take(monkeypatch):
     monkeypatch.setattr(engine_module, "_REMEMBERED_TOKENS", tokens[0] + tokens[1] - 1)
 
     def look(image: Image.Image) -> int:
-        return spent(llava, llava.encoder.encode([user(image, "?")]), Session())[1]
+        return spent(llava, llava.encoder.encode([user(image, "?")]), reuse=False)[1]
 
     assert [look(small), look(small), look(large), look(large), look(small)] == [1, 0, 1, 0, 1]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from assemble import packed, picture, random_llava
+from assemble import fresh_engine, packed, picture, random_llava
 from llavakit.config import Quantization
 from llavakit.model.quantised import LINEARS, QuantisedLinear, group_of
 
@@ -115,7 +115,7 @@ def test_logits_of_the_whole_model_stay_near(scheme, bound):
 def test_one_question_and_many_are_answered_alike(scheme):
     """One vector at a time takes another road through int8; it must lead to the same place."""
     llava = random_llava(qkv_bias=True, hidden_size=128, head_dim=32, intermediate_size=256)
-    llava.model = llava.engine.model = packed(llava.model, Quantization(scheme=scheme))
+    llava.engine = fresh_engine(llava, model=packed(llava.model, Quantization(scheme=scheme)))
     alone = llava.generate("What is this?", picture(), max_new_tokens=10)
     together = llava.generate_batch([("What is this?", picture())] * 6, max_new_tokens=10)
     assert {r.text for r in together} == {alone.text}

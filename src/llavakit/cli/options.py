@@ -19,7 +19,7 @@ Dtype = Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")]
 Quantize = Annotated[
     str | None,
     typer.Option(
-        help="int8 or int4: the language model's weights in 8 or 4 bits; bnb-int8 or bnb-nf4: by bitsandbytes."
+        help="int8 or int4: the language model's weights in 8 or 4 bits (bnb-int8, bnb-nf4: bitsandbytes')."
     ),
 ]
 TemplateName = Annotated[

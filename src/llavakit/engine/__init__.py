@@ -1,7 +1,7 @@
 """The engine turns prompts into tokens: cache, sampling, streaming, batches."""
 
 from llavakit.engine.answer import Reply, Usage
-from llavakit.engine.engine import Engine, Session
+from llavakit.engine.engine import Engine
 from llavakit.engine.sampling import Sampling, make_sampling
 
-__all__ = ["Engine", "Reply", "Sampling", "Session", "Usage", "make_sampling"]
+__all__ = ["Engine", "Reply", "Sampling", "Usage", "make_sampling"]

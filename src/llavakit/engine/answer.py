@@ -21,7 +21,7 @@ class Usage:
 
     prompt_tokens: int = 0  # words and pictures alike
     image_tokens: int = 0
-    cached_tokens: int = 0  # of the prompt, found in the session's cache
+    cached_tokens: int = 0  # of the prompt, read for an earlier answer
     completion_tokens: int = 0  # the end token included
     seconds_to_first_token: float = 0.0
     tokens_per_second: float = 0.0  # after the first
@@ -69,9 +69,9 @@ class Answer:
         reply.usage = Usage(prompt_tokens=len(prompt.ids), image_tokens=pictured)
 
     @property
-    def length(self) -> int:
-        """Tokens of prompt and answer."""
-        return len(self.prompt.ids) + len(self.reply.ids)
+    def room(self) -> int:
+        """How many more tokens it may have."""
+        return self.limit - len(self.reply.ids)
 
     def take(self, logits: Tensor) -> str:
         """Draw the next token from logits (vocab,); the text that may now be shown."""

@@ -1,16 +1,15 @@
-"""Prompts in, answers out: prefill, decode, one by one or together.
+"""Prompts in, answers out: one by one or together, from as many threads as like.
 
-A `Session` keeps the cache of one conversation: a prompt that begins as the last one did costs only
-its new tokens. Pictures are known by content, so the same picture is encoded once. Threads may
-share an engine: it works for one at a time, but lets others in between two tokens, so that nobody
-waits for an answer that somebody else is slow to read.
+There is no thread of its own. Whoever waits for text runs the next step, for all that are waiting; so an
+answer that somebody is slow to read keeps nobody waiting, and one that nobody reads costs nothing. What was
+read before, in this conversation or another that begins alike, is not read again, and the same picture is
+encoded once.
 """
 
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -20,24 +19,15 @@ from torch import Tensor
 
 from llavakit.config import Layout
 from llavakit.engine.answer import Answer, Reply
-from llavakit.engine.cache import KVCache
+from llavakit.engine.backend import Backend
+from llavakit.engine.pages import Token
 from llavakit.engine.sampling import Sampling
-from llavakit.errors import PromptError, UsageError
-from llavakit.model import Llava
-from llavakit.model.language.decoder import causal_mask
+from llavakit.engine.scheduler import Counters, Request, Scheduler
+from llavakit.engine.speculate import Lookup
+from llavakit.errors import PromptError
 from llavakit.prompt.encode import Encoded, PromptEncoder
 
 _REMEMBERED_TOKENS = 32 * 576  # features of pictures kept; of a 7B in 16 bits 151 MB
-_ROWS = 16  # prompts decoded together
-
-
-@dataclass
-class Counters:
-    """What the engine has done since it was made; for tests, `llava bench` and metrics."""
-
-    images_encoded: int = 0
-    prefilled_tokens: int = 0
-    decoded_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,207 +39,149 @@ class _Picture:
     digest: str
 
 
-class Session:
-    """One conversation's cache: which tokens it holds, and their keys and values.
+class Engine:
+    """One model, many conversations.
 
-    `tokens` never claims more than the cache truly holds, whenever an answer is broken off.
+    Args:
+        lookup: guess tokens from what was said before (see `speculate`); answers stay the same
     """
 
-    def __init__(self) -> None:
-        self.tokens: list[int | str] = []  # a picture's tokens carry its digest instead of their id
-        self.cache: KVCache | None = None
-        self._answering = threading.Lock()
-
-    @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """For one answer at a time.
-
-        Raises:
-            UsageError: another is not finished.
-        """
-        if not self._answering.acquire(blocking=False):
-            raise UsageError(
-                "this conversation is still answering: read that answer to its end, or close it, first"
-            )
-        try:
-            yield
-        finally:
-            self._answering.release()
-
-
-class Engine:
-    """One model on one device."""
-
-    def __init__(self, model: Llava, encoder: PromptEncoder, eos_token_ids: Sequence[int]) -> None:
-        self.model = model
+    def __init__(
+        self, backend: Backend, encoder: PromptEncoder, eos_token_ids: Sequence[int], *, lookup: bool = False
+    ) -> None:
+        self.backend = backend
         self.encoder = encoder
         self.ends = encoder.end_ids.union(eos_token_ids)
+        self.lookup = lookup
         self.counters = Counters()
-        embedding = model.language_model.embed_tokens.weight
-        self.device, self.dtype = embedding.device, embedding.dtype
-        self.context = model.config.language.max_position_embeddings
+        self.scheduler = Scheduler(backend, self.counters)
         self._features: OrderedDict[str, Tensor] = OrderedDict()
-        self._lock = threading.Lock()
-
-    # One prompt ---------------------------------------------------------------------------------
+        self._lock = threading.Lock()  # around each step and what it changes
 
     def stream(
         self,
         prompt: Encoded,
         sampling: Sampling,
-        session: Session | None = None,
         reply: Reply | None = None,
         cancel: threading.Event | None = None,
+        *,
+        reuse: bool = True,
     ) -> Generator[str]:
         """Yield the answer piece by piece; `reply` is filled along the way.
 
-        Closing the iterator, or setting `cancel`, stops after the token in work; the session then
-        holds what was read so far and goes on being usable.
+        Closing the iterator, or setting `cancel`, stops it: after the token in work, or within the
+        reading of a long prompt.
+
+        Args:
+            reuse: take over what earlier conversations left in the cache
 
         Raises:
             PromptError: the prompt does not fit the model's context (said at once).
-            UsageError: the session is still answering (said when iteration begins).
+            LlavaError: memory or cache ran out, or the model gave numbers that are none.
         """
         self._check_room(prompt)
-        return self._stream(
-            prompt, sampling, session or Session(), reply or Reply(), cancel or threading.Event()
-        )
+        return self._stream(prompt, sampling, reply or Reply(), cancel or threading.Event(), reuse)
 
     def _stream(
-        self, prompt: Encoded, sampling: Sampling, session: Session, reply: Reply, cancel: threading.Event
+        self, prompt: Encoded, sampling: Sampling, reply: Reply, cancel: threading.Event, reuse: bool
     ) -> Generator[str]:
-        with session.claimed():
-            answer = self._begin(prompt, sampling, reply)
-            while not (answer.done or cancel.is_set()):
-                logits = self._decode(answer, session) if reply.ids else self._prefill(answer, session)
-                if piece := answer.take(logits):
-                    yield piece
-            if rest := answer.flush():
+        request = self._request(prompt, sampling, reply, cancel, reuse)
+        with self._lock:
+            self.scheduler.add(request)
+        try:
+            while not (request.over or cancel.is_set()):
+                with self._lock:
+                    if not request.pieces:  # somebody else's step may have brought some
+                        self.scheduler.step()
+                yield from request.fetch()
+            with self._lock:
+                self.scheduler.leave_out()
+            yield from request.fetch()
+            if request.error is not None:
+                raise request.error
+            if rest := request.answer.flush():
                 yield rest
-
-    def _prefill(self, answer: Answer, session: Session) -> Tensor:
-        """Read the prompt's tokens that the session does not hold; logits after the last, (vocab,)."""
-        prompt = answer.prompt
-        pictures = _pictures(prompt)
-        tokens: list[int | str] = list(prompt.ids)
-        for (start, end), picture in zip(prompt.image_spans, pictures, strict=True):
-            tokens[start:end] = [picture.digest] * (end - start)
-        known = min(_common(tokens, session.tokens), len(tokens) - 1)  # one token at least gives logits
-        # A picture's features are spliced whole: reuse up to its beginning or its end.
-        known = next((start for start, end in prompt.image_spans if start < known < end), known)
-        fresh = [p for (start, _), p in zip(prompt.image_spans, pictures, strict=True) if start >= known]
-        with self._working():
-            del session.tokens[known:]  # first, because what follows overwrites them
-            capacity = len(tokens) + answer.limit
-            if session.cache is None:
-                session.cache = self._new_cache(1, capacity)
-            session.cache = session.cache.grown(capacity)
-            ids = torch.tensor([prompt.ids[known:]], device=self.device)
-            hidden = self._forward(self.model.embed(ids, self._features_of(fresh)), known, session.cache)
-            session.tokens = tokens
-            answer.reply.usage.cached_tokens = known
-            self.counters.prefilled_tokens += len(tokens) - known
-            return self.model.language_model.logits(hidden[0, -1])
-
-    def _decode(self, answer: Answer, session: Session) -> Tensor:
-        """Read the answer's last token; logits after it, (vocab,)."""
-        assert session.cache is not None  # there was a prefill
-        token = answer.reply.ids[-1]
-        with self._working():
-            embeds = self.model.language_model.embed_tokens(torch.tensor([[token]], device=self.device))
-            hidden = self._forward(embeds, len(session.tokens), session.cache)
-            session.tokens.append(token)
-            self.counters.decoded_tokens += 1
-            return self.model.language_model.logits(hidden[0, -1])
-
-    # Many prompts -------------------------------------------------------------------------------
+        finally:
+            request.unwanted = True
+            # A generator may be collected anywhere, within a step too: then that step's end sees to it.
+            if self._lock.acquire(blocking=False):
+                try:
+                    self.scheduler.leave_out()
+                finally:
+                    self._lock.release()
 
     def complete(self, prompts: Sequence[Encoded], sampling: Sampling) -> list[Reply]:
-        """Answer prompts together, those of like length with each other; replies in their order.
+        """Answer prompts together; replies in their order.
 
         Raises:
-            PromptError: one of them does not fit the model's context.
+            PromptError: one of them does not fit the model's context (said at once).
+            LlavaError: as `stream`, when all others are answered.
         """
         for prompt in prompts:
             self._check_room(prompt)
-        replies = [Reply() for _ in prompts]
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
-        for at in range(0, len(order), _ROWS):
-            self._complete([self._begin(prompts[i], sampling, replies[i]) for i in order[at : at + _ROWS]])
-        return replies
+        requests = [self._request(prompt, sampling, Reply(), threading.Event(), True) for prompt in prompts]
+        with self._lock:
+            for request in requests:
+                self.scheduler.add(request)
+        try:
+            while not all(request.over for request in requests):
+                with self._lock:
+                    self.scheduler.step()
+        finally:
+            for request in requests:
+                request.unwanted = True
+            with self._lock:
+                self.scheduler.leave_out()
+        for request in requests:
+            if request.error is not None:
+                raise request.error
+        return [request.answer.reply for request in requests]
 
-    def _complete(self, answers: list[Answer]) -> None:
-        cache = self._new_cache(len(answers), max(a.length + a.limit for a in answers))
-        logits = self._prefill_together(answers, cache)
-        while True:
-            for answer, scores in zip(answers, logits, strict=True):
-                answer.take(scores)
-            going = [row for row, answer in enumerate(answers) if not answer.done]
-            if not going:
-                return
-            if len(going) < len(answers):
-                cache.keep(going)
-                answers = [answers[row] for row in going]
-            logits = self._decode_together(answers, cache)
+    def _request(
+        self, prompt: Encoded, sampling: Sampling, reply: Reply, cancel: threading.Event, reuse: bool
+    ) -> Request:
+        limit = min(sampling.max_new_tokens, self.backend.context - len(prompt.ids))
+        pictures = _pictures(prompt)
+        tokens: list[Token] = list(prompt.ids)
+        for (start, end), picture in zip(prompt.image_spans, pictures, strict=True):
+            tokens[start:end] = [picture.digest] * (end - start)
+        return Request(
+            Answer(prompt, sampling, limit, self.ends, self.encoder, reply),
+            tokens,
+            self._embedder(prompt, pictures, reply),
+            reuse,
+            cancel,
+            lookup=Lookup(prompt.ids) if self.lookup else None,
+        )
 
-    def _prefill_together(self, answers: list[Answer], cache: KVCache) -> Tensor:
-        """Logits after each prompt, (row, vocab).
+    def _embedder(
+        self, prompt: Encoded, pictures: Sequence[_Picture], reply: Reply
+    ) -> Callable[[int, int], Tensor]:
+        """What gives the embeddings (token, hidden) of positions of prompt and answer."""
 
-        Rows are padded on the right: what stands there is overwritten before it is looked at.
-        """
-        prompts = [answer.prompt for answer in answers]
-        longest = max(len(prompt.ids) for prompt in prompts)
-        pad = int(self.model.config.image_token_id == 0)  # any word will do, as long as it has an embedding
-        pictures = [picture for prompt in prompts for picture in _pictures(prompt)]
-        with self._working():
-            ids = torch.tensor([p.ids + [pad] * (longest - len(p.ids)) for p in prompts], device=self.device)
-            last = torch.tensor([len(p.ids) - 1 for p in prompts], device=self.device)
-            embeds = self.model.embed(ids, self._features_of(pictures))
-            hidden = self._forward(embeds, 0, cache)[torch.arange(len(prompts), device=self.device), last]
-            self.counters.prefilled_tokens += sum(len(p.ids) for p in prompts)
-            return self.model.language_model.logits(hidden)
+        def embed(start: int, end: int) -> Tensor:
+            embeds = self.backend.words([*prompt.ids, *reply.ids][start:end])
+            seen = [
+                (span, picture)
+                for span, picture in zip(prompt.image_spans, pictures, strict=True)
+                if span[0] < end and span[1] > start
+            ]
+            if seen:
+                embeds = embeds.clone()
+            features = self._features_of([picture for _, picture in seen])
+            for ((first, last), _), feature in zip(seen, features, strict=True):
+                if len(feature) != last - first:
+                    raise PromptError(
+                        f"the prompt has {last - first} image tokens but the picture gives {len(feature)}"
+                    )
+                begin, until = max(first, start), min(last, end)
+                embeds[begin - start : until - start] = feature[begin - first : until - first]
+            return embeds
 
-    def _decode_together(self, answers: list[Answer], cache: KVCache) -> Tensor:
-        """Read each answer's last token; logits after it, (row, vocab)."""
-        end = max(answer.length for answer in answers)
-        with self._working():
-            ids = torch.tensor([[answer.reply.ids[-1]] for answer in answers], device=self.device)
-            positions = torch.tensor([[answer.length - 1] for answer in answers], device=self.device)
-            keys = torch.arange(end, device=self.device).expand(len(answers), end)
-            mask = causal_mask(positions, keys, self.model.config.language.sliding_window)
-            cache.place_each(positions[:, 0], end)
-            embeds = self.model.language_model.embed_tokens(ids)
-            hidden: Tensor = self.model.language_model(embeds, positions, mask, cache)
-            self.counters.decoded_tokens += len(answers)
-            return self.model.language_model.logits(hidden[:, -1])
-
-    # Shared -------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        """Around each use of the model. Never around a `yield`: the caller's code runs there."""
-        with self._lock, torch.inference_mode():
-            yield
-
-    def _begin(self, prompt: Encoded, sampling: Sampling, reply: Reply) -> Answer:
-        limit = min(sampling.max_new_tokens, self.context - len(prompt.ids))
-        return Answer(prompt, sampling, limit, self.ends, self.encoder, reply)
-
-    def _forward(self, embeds: Tensor, start: int, cache: KVCache) -> Tensor:
-        """Run tokens at positions `start` … of every row: (row, token, hidden) -> the same shape."""
-        rows, count, _ = embeds.shape
-        window = self.model.config.language.sliding_window
-        positions = torch.arange(start, start + count, device=self.device).expand(rows, count)
-        mask = None
-        if (start > 0 and count > 1) or (window is not None and start + count > window):
-            keys = torch.arange(start + count, device=self.device).expand(rows, -1)
-            mask = causal_mask(positions, keys, window)
-        cache.place(start, count)
-        hidden: Tensor = self.model.language_model(embeds, positions, mask, cache)
-        return hidden
+        return embed
 
     def _features_of(self, pictures: Sequence[_Picture]) -> list[Tensor]:
-        """Features (token, text) of each; only pictures not seen lately go through the tower."""
+        """Features (token, hidden) of each; only pictures not seen lately go through the tower."""
         new = list({p.digest: p for p in pictures if p.digest not in self._features}.values())
         # Tiles make a batch of every picture: several at once would only take memory.
         for batch in [new] if self.encoder.tiling is None else [[picture] for picture in new]:
@@ -267,24 +199,16 @@ class Engine:
             return
         layouts = [picture.layout for picture in pictures if picture.layout is not None] or None
         pixels = torch.from_numpy(self.encoder.pixels([picture.image for picture in pictures], layouts))
-        encoded = self.model.encode_images(pixels.to(self.device), layouts)
+        encoded = self.backend.encode_images(pixels, layouts)
         self._features |= zip((picture.digest for picture in pictures), encoded, strict=True)
         self.counters.images_encoded += len(pictures)
 
-    def _new_cache(self, rows: int, capacity: int) -> KVCache:
-        return KVCache(self.model.config.language, rows, capacity, self.dtype, self.device)
-
     def _check_room(self, prompt: Encoded) -> None:
-        if len(prompt.ids) >= self.context:
+        if len(prompt.ids) >= self.backend.context:
             raise PromptError(
-                f"the prompt takes {len(prompt.ids)} tokens and the model's context holds {self.context}: "
-                "shorten the text, start a new chat, or send fewer pictures"
+                f"the prompt takes {len(prompt.ids)} tokens and the model's context holds "
+                f"{self.backend.context}: shorten the text, start a new chat, or send fewer pictures"
             )
-
-
-def _common(a: Sequence[int | str], b: Sequence[int | str]) -> int:
-    """Length of the common beginning."""
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _pictures(prompt: Encoded) -> list[_Picture]:

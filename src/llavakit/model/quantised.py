@@ -173,7 +173,7 @@ def _by_slices(pack: Callable[[Tensor], dict[str, Tensor]], weight: Tensor) -> d
     """What `pack` makes of float32 rows, a few at a time: a 7B's head is half a gigabyte in float32."""
     if weight.is_meta:
         return pack(weight.float())
-    slices = weight.detach().split(max(1, _SLICE // weight.shape[1]))
+    slices = torch.split(weight.detach(), max(1, _SLICE // weight.shape[1]))
     parts = [pack(rows.float()) for rows in slices]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 

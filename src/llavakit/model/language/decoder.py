@@ -18,8 +18,9 @@ from llavakit.model.language.rope import rope_frequencies, rotate
 class Cache(Protocol):
     """Where keys and values of earlier tokens are kept."""
 
-    def update(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store new (batch, kv_head, token, head_dim); return all that a query may look at."""
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Store new keys and values (batch, kv_head, token, head_dim); what the queries (batch, head,
+        token, head_dim) see of them and of those before."""
         ...
 
 
@@ -65,10 +66,11 @@ class Attention(nn.Module):
         key = rotate(key.transpose(1, 2), *rope)
         value = value.transpose(1, 2)
         if cache is not None:
-            key, value = cache.update(self.layer, key, value)
-        attended = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, is_causal=mask is None and length > 1, enable_gqa=self.grouped
-        )
+            attended = cache.attend(self.layer, query, key, value)
+        else:
+            attended = F.scaled_dot_product_attention(
+                query, key, value, attn_mask=mask, is_causal=mask is None, enable_gqa=self.grouped
+            )
         merged: Tensor = self.o_proj(attended.transpose(1, 2).reshape(batch, length, -1))
         return merged
 
@@ -142,9 +144,8 @@ class Decoder(nn.Module):
         Args:
             embeds: (batch, token, hidden)
             positions: (batch, token), each token's place in its own sequence
-            mask: (batch, 1, token, key) bool, True where a query may look; None: plain causal over
-                the tokens given, or, for a single token, all that the cache holds
-            cache: earlier keys and values; it must be told beforehand where the new ones go
+            mask: (batch, 1, token, key) bool, True where a query may look; None: plain causal
+            cache: earlier keys and values, which then knows who may look at whom
         """
         rope = self._angles(positions, embeds.dtype)
         x = embeds

@@ -1,0 +1,218 @@
+"""Many at once: what each would be told alone, in fair turns, in bounded memory, whatever fails."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from assemble import fresh_engine, picture, random_llava
+from llavakit.engine import Engine, Reply, Sampling
+from llavakit.engine import scheduler as scheduler_module
+from llavakit.engine.backends.torch_backend import TorchBackend
+from llavakit.errors import LlavaError
+from llavakit.llava import LLaVA
+from llavakit.prompt.messages import user
+
+STEPS = 12
+WORDS = "a long story about boats and the sea and everything in it "
+
+
+def prompts(llava: LLaVA, count: int = 5):
+    """Of unlike lengths, some about the same picture."""
+    return [
+        llava.encoder.encode([user(*([picture(i % 2)] if i % 3 else []), WORDS * (i % 4) + f"Question {i}?")])
+        for i in range(count)
+    ]
+
+
+def alone(llava: LLaVA, prompt, **settings) -> list[int]:
+    return fresh_engine(llava).complete([prompt], Sampling(**({"max_new_tokens": STEPS} | settings)))[0].ids
+
+
+@pytest.fixture
+def small_steps(monkeypatch):
+    """Prompts are read a few tokens at a time."""
+    monkeypatch.setattr(scheduler_module, "_ALONE", 24)
+    monkeypatch.setattr(scheduler_module, "_BESIDE", 7)
+
+
+def test_prompts_read_in_chunks_beside_answers_are_answered_as_alone(llava: LLaVA, small_steps):
+    engine, asked = fresh_engine(llava), prompts(llava, 7)
+    expected = [alone(llava, prompt) for prompt in asked]
+    replies = engine.complete(asked, Sampling(max_new_tokens=STEPS))
+    assert [reply.ids for reply in replies] == expected
+    longest = max(len(prompt.ids) for prompt in asked)
+    assert engine.counters.steps > longest / 24
+
+
+def test_an_answer_goes_on_while_a_long_prompt_is_read(llava: LLaVA, small_steps):
+    engine = fresh_engine(llava)
+    short, long = llava.encoder.encode([user("Hi")]), llava.encoder.encode([user(WORDS * 10)])
+    stream = engine.stream(short, Sampling(max_new_tokens=60))
+    shown = [next(stream)]
+    late = Reply()
+    other = engine.stream(long, Sampling(max_new_tokens=2), late)
+    thread = threading.Thread(target=lambda: list(other))
+    thread.start()
+    shown += list(stream)
+    thread.join()
+    assert "".join(shown) == fresh_engine(llava).complete([short], Sampling(max_new_tokens=60))[0].text
+    assert late.ids == alone(llava, long, max_new_tokens=2)
+
+
+def test_what_two_ask_about_the_same_picture_is_read_once(llava: LLaVA):
+    engine = fresh_engine(llava)
+    asked = [llava.encoder.encode([user(picture(), WORDS + f"Question {i}?")]) for i in range(4)]
+    engine.complete(asked, Sampling(max_new_tokens=2))
+    whole = len(asked[0].ids)
+    # The other three share all whole blocks before the question's number.
+    assert whole < engine.counters.prefilled_tokens < whole + 3 * 64
+    assert engine.counters.images_encoded == 1
+
+
+def test_a_cache_too_small_for_all_serves_them_one_after_another(llava: LLaVA):
+    engine = Engine(TorchBackend(llava.model, 256), llava.encoder, ())
+    asked = [llava.encoder.encode([user(f"{i} " + WORDS * 2)]) for i in range(6)]
+    expected = [alone(llava, prompt, max_new_tokens=40) for prompt in asked]
+    replies = engine.complete(asked, Sampling(max_new_tokens=40))
+    assert [reply.ids for reply in replies] == expected
+    assert engine.counters.preempted > 0
+
+
+def test_a_conversation_that_can_never_fit_is_refused_and_the_others_go_on(llava: LLaVA):
+    engine = Engine(TorchBackend(llava.model, 128), llava.encoder, ())
+    short, long = llava.encoder.encode([user("Hi")]), llava.encoder.encode([user(WORDS * 5)])
+    with pytest.raises(
+        LlavaError, match=r"does not fit into the cache of 128: give it more \(cache_tokens\)"
+    ):
+        engine.complete([long, short], Sampling(max_new_tokens=4))
+    four = Sampling(max_new_tokens=4)
+    assert engine.complete([short], four)[0].ids == alone(llava, short, max_new_tokens=4)
+
+
+def test_all_blocks_come_back(llava: LLaVA):
+    engine = fresh_engine(llava)
+    engine.complete(prompts(llava), Sampling(max_new_tokens=STEPS))
+    stream = engine.stream(prompts(llava)[0], Sampling(max_new_tokens=STEPS))
+    next(stream)
+    stream.close()
+    engine.scheduler.pages.forget()
+    assert engine.scheduler.pages.free == engine.backend.blocks
+
+
+def test_reading_a_long_prompt_stops_when_it_is_cancelled(llava: LLaVA):
+    """Within the prompt, not after it: between two layers."""
+    engine, cancel, reply = fresh_engine(llava), threading.Event(), Reply()
+    prompt = llava.encoder.encode([user(WORDS * 8)])
+    passed: list[int] = []
+
+    def slow(layer: int):
+        def hook(*_):
+            passed.append(layer)
+            cancel.set()
+            time.sleep(0.3)  # longer than it takes to notice
+
+        return hook
+
+    hooks = [
+        block.register_forward_hook(slow(i)) for i, block in enumerate(llava.model.language_model.layers)
+    ]
+    try:
+        assert list(engine.stream(prompt, Sampling(), reply, cancel)) == []
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert passed == [0]
+    assert reply.finish_reason == "cancelled"
+    four = Sampling(max_new_tokens=4)
+    assert engine.complete([prompt], four)[0].ids == alone(llava, prompt, max_new_tokens=4)
+
+
+def test_numbers_that_are_none_are_an_error_that_names_the_layer():
+    llava = random_llava()
+    llava.model.language_model.layers[1].mlp.up_proj.weight.data[3, 4] = torch.inf
+    told = r"language_model\.layers\.1\.mlp\.up_proj gave numbers that are not finite"
+    with pytest.raises(LlavaError, match=told):
+        llava.generate("What?")
+
+
+def test_one_that_fails_takes_no_other_with_it(llava: LLaVA):
+    """A picture that the tower cannot take ends the question about it."""
+    engine, asked = fresh_engine(llava), prompts(llava, 4)
+    seen = llava.model.vision_tower.forward
+    broken = llava.encoder.encode([user(picture(9), "What?")])
+
+    def forward(pixels, *rest):
+        if torch.equal(pixels, torch.from_numpy(llava.encoder.pixels([picture(9)]))):
+            raise RuntimeError("no such picture")
+        return seen(pixels, *rest)
+
+    llava.model.vision_tower.forward = forward
+    try:
+        results: dict[int, object] = {}
+
+        def work(i: int, prompt) -> None:
+            try:
+                results[i] = "".join(engine.stream(prompt, Sampling(max_new_tokens=STEPS)))
+            except RuntimeError as error:
+                results[i] = str(error)
+
+        threads = [threading.Thread(target=work, args=(i, p)) for i, p in enumerate([*asked, broken])]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        del llava.model.vision_tower.forward
+    expected = [fresh_engine(llava).complete([p], Sampling(max_new_tokens=STEPS))[0].text for p in asked]
+    assert [results[i] for i in range(4)] == expected
+    assert results[4] == "no such picture"
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_memory_that_runs_out_in_a_batch_makes_smaller_batches(most):
+    llava = random_llava()
+    engine, asked = fresh_engine(llava), prompts(llava, 6)
+    expected = [alone(llava, prompt) for prompt in asked]
+    step = engine.backend.step
+
+    def tight(chunks):
+        if len(chunks) > most:
+            raise LlavaError("memory ran out")
+        return step(chunks)
+
+    engine.backend.step = tight
+    assert [reply.ids for reply in engine.complete(asked, Sampling(max_new_tokens=STEPS))] == expected
+
+
+def test_the_allocator_s_error_says_what_to_change():
+    llava = random_llava()
+
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    hook = llava.model.language_model.layers[0].register_forward_hook(fail)
+    with pytest.raises(LlavaError, match=r"memory ran out: .*cache_tokens.*--quantize int4"):
+        llava.generate("What?")
+    hook.remove()
+    assert llava.generate("What?", max_new_tokens=3).text
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 1.0, "seed": 3}, {"repetition_penalty": 1.3}])
+def test_guessing_ahead_changes_no_token(llava: LLaVA, settings):
+    asked = [llava.encoder.encode([user("one two three one two three one two")]), *prompts(llava, 3)]
+    sampling = Sampling(max_new_tokens=80, **settings)
+    plain = [reply.ids for reply in fresh_engine(llava).complete(asked, sampling)]
+    engine = fresh_engine(llava, lookup=True)
+    assert [reply.ids for reply in engine.complete(asked, sampling)] == plain
+    if not settings:  # random models repeat themselves
+        assert engine.counters.accepted_tokens > 20
+
+
+def test_guesses_stop_where_the_answer_does(llava: LLaVA):
+    prompt = llava.encoder.encode([user("What?")])
+    for limit in range(30, 40):
+        reply = fresh_engine(llava, lookup=True).complete([prompt], Sampling(max_new_tokens=limit))[0]
+        assert len(reply.ids) == limit
+        assert reply.usage.completion_tokens == limit
