@@ -12,7 +12,8 @@ from llavakit import LLaVA
 from llavakit.checkpoint import save
 from llavakit.config import LanguageConfig, LlavaConfig, VisionConfig
 from llavakit.errors import CheckpointError, LlavaError, UsageError
-from llavakit.llava import memory_needed, quantization
+from llavakit.llava import quantization
+from llavakit.memory import memory_needed
 
 SEVEN_BILLION = LlavaConfig(
     vision=VisionConfig(), language=LanguageConfig(vocab_size=32064), image_token_id=32000
@@ -98,9 +99,8 @@ def test_a_model_that_does_not_exist_is_the_users_mistake_and_half_of_one_is_not
     [(None, "--quantize int8 or int4"), ("int8", "--quantize int4"), ("int4", "a smaller model")],
 )
 def test_a_model_that_does_not_fit_is_refused_before_its_weights_are_read(tmp_path, quantize, remedy):
-    """Its config.json alone says how large it is: 64 times this machine's memory, whatever that is."""
+    """Its config.json says how large it is, 64 times this machine's memory."""
     save(checkpoint(), tmp_path / "model")
-    (tmp_path / "model" / "model.safetensors").unlink()
     layers = 64 * psutil.virtual_memory().total // (4 * 4 * 16384**2)
     text = {"model_type": "llama", "vocab_size": 97, "hidden_size": 16384, "intermediate_size": 16384,
             "num_attention_heads": 128, "num_hidden_layers": int(layers / 2)}  # fmt: skip

@@ -173,6 +173,19 @@ class LanguageConfig(Strict):
     sliding_window: int | None = None  # Mistral: keys seen, the query itself included
     tie_word_embeddings: bool = False
 
+    @property
+    def context(self) -> int:
+        """Positions that a text may have.
+
+        Linear and YaRN's stretchings are set beside the length before them (Vicuna 1.5 16k says 4096,
+        factor 4), Llama 3's beside the length that it gives (131072).
+        """
+        scaling, trained = self.rope_scaling, self.max_position_embeddings
+        if scaling is None or scaling.rope_type == "llama3":
+            return trained
+        stretched = int((scaling.original_max_position_embeddings or trained) * scaling.factor)
+        return max(trained, stretched)
+
     @model_validator(mode="after")
     def _divides(self) -> Self:
         if self.num_attention_heads % self.num_key_value_heads:

@@ -1,7 +1,7 @@
 """`LLaVA`: a loaded model that answers questions about pictures."""
 
 from collections.abc import Generator, Sequence
-from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from typing import Any, Self, get_args
@@ -10,13 +10,13 @@ import psutil
 import torch
 
 from llavakit.chat import Chat, Images, question
-from llavakit.checkpoint import Checkpoint, describe, load, locate
+from llavakit.checkpoint import Checkpoint, build, open_source, quantised
 from llavakit.config import LlavaConfig, Quantization, Scheme
-from llavakit.engine import Engine, Reply, make_sampling
+from llavakit.engine import Backend, Engine, Reply, make_sampling
 from llavakit.engine.backends.torch_backend import TorchBackend
-from llavakit.errors import LlavaError, UsageError, nearest
-from llavakit.model import Llava
-from llavakit.model.shapes import shapes_only
+from llavakit.engine.prune import image_tokens as kept_tokens
+from llavakit.errors import UsageError, nearest
+from llavakit.memory import check_memory, default_cache_tokens, memory_needed
 from llavakit.prompt.encode import Encoded, PromptEncoder
 from llavakit.prompt.messages import Message, system
 from llavakit.prompt.templates import get_template
@@ -31,7 +31,15 @@ class LLaVA:
     >>> llava.generate("How many cars are there?", images=["street.png"]).text
     """
 
-    def __init__(self, checkpoint: Checkpoint, name: str = "", *, cache_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        name: str = "",
+        *,
+        backend: Backend | None = None,
+        cache_tokens: int | None = None,
+        image_tokens: int | None = None,
+    ) -> None:
         self.name = name
         self.model = checkpoint.model
         self.tokenizer = checkpoint.tokenizer
@@ -39,14 +47,15 @@ class LLaVA:
         self.encoder = PromptEncoder(
             checkpoint.tokenizer,
             get_template(checkpoint.template),
-            checkpoint.model.config.tokens_per_image,
+            kept_tokens(self.config, image_tokens),
             checkpoint.image,
             checkpoint.image_markers,
             checkpoint.model.config.tiling,
         )
-        parameter = next(checkpoint.model.parameters())
-        tokens = cache_tokens or default_cache_tokens(self.config, parameter.dtype, parameter.device)
-        backend = TorchBackend(checkpoint.model, tokens)
+        if backend is None:
+            parameter = next(checkpoint.model.parameters())
+            tokens = cache_tokens or default_cache_tokens(self.config, parameter.dtype, parameter.device)
+            backend = TorchBackend(checkpoint.model, tokens)
         self.engine = Engine(backend, self.encoder, checkpoint.eos_token_ids)
 
     @classmethod
@@ -61,7 +70,9 @@ class LLaVA:
         revision: str | None = None,
         base: str | Path | None = None,
         vision_tower: str | Path | None = None,
+        backend: str = "auto",
         cache_tokens: int | None = None,
+        image_tokens: int | None = None,
     ) -> Self:
         """Load a LLaVA: `"tiny"` (embedded), a folder or file, or a name on the Hugging Face hub.
 
@@ -75,8 +86,11 @@ class LLaVA:
             revision: branch, tag or commit on the hub
             base: for a LoRA or a connector alone: the model it was trained on
             vision_tower: for an original checkpoint whose tower cannot be had as its config.json says
+            backend: "torch"; "openvino" (on CPUs; `pip install 'llavakit[cpu]'`), whose `model` has shapes
+                but no weights; "auto": OpenVINO for large models on a CPU, where it is installed
             cache_tokens: how many tokens of conversations, all together, are kept to be read on; None: a
                 quarter of the memory that is free, at most eight contexts
+            image_tokens: keep so many of a picture's tokens, those that differ most: faster, and less exact
 
         Raises:
             UsageError: an argument names nothing that exists.
@@ -88,17 +102,24 @@ class LLaVA:
             get_template(template)
         place = pick_device(device)
         named = _dtype(dtype)
-        folder = locate(model, revision)
-        config = describe(folder, base=base, vision_tower=vision_tower).config
-        if plan is not None:
-            config = config.model_copy(update={"quantization": plan})
+        source = open_source(
+            model, revision=revision, base=base, vision_tower=vision_tower, template=template
+        )
+        packed = source if plan is None else quantised(source, plan)
+        config = packed.said.config
+        if pick_backend(backend, place, config) == "openvino":
+            from llavakit.engine.backends.openvino import open_backend
+
+            check_memory(config, torch.bfloat16, place, str(model))
+            # Its cache has 8 bits a number. It is given the plan, to pack the weights once and keep them.
+            tokens = cache_tokens or default_cache_tokens(config, torch.uint8, place)
+            computes = open_backend(source, plan, exact=named is torch.float32, tokens=tokens)
+            checkpoint = build(packed, weights=False)
+            return cls(checkpoint, str(model), backend=computes, image_tokens=image_tokens)
         wanted = named or _auto_dtype(place, config)
-        _check_memory(config, wanted, place, str(model))
-        checkpoint = load(
-            folder, dtype=wanted, device=place, template=template, quantization=plan, base=base,
-            vision_tower=vision_tower,
-        )  # fmt: skip
-        return cls(checkpoint, str(model), cache_tokens=cache_tokens)
+        check_memory(config, wanted, place, str(model))
+        checkpoint = build(packed, dtype=wanted, device=place)
+        return cls(checkpoint, str(model), cache_tokens=cache_tokens, image_tokens=image_tokens)
 
     @property
     def config(self) -> LlavaConfig:
@@ -182,6 +203,28 @@ def pick_device(device: str | torch.device) -> torch.device:
     return chosen
 
 
+BACKENDS = ("torch", "openvino")
+_LARGE = 10**9  # bytes of weights: below, PyTorch has answered before OpenVINO has compiled
+
+
+def pick_backend(backend: str, device: torch.device, config: LlavaConfig) -> str:
+    """What computes; see `backend` of `LLaVA.from_pretrained`.
+
+    Raises:
+        UsageError: an unknown one, or one that cannot compute there.
+    """
+    if backend == "auto":
+        scheme = config.quantization.scheme if config.quantization else None
+        suits = device.type == "cpu" and not (scheme or "").startswith("bnb")
+        large = suits and find_spec("openvino") is not None and memory_needed(config, None) > _LARGE
+        return "openvino" if large else "torch"
+    if backend not in BACKENDS:
+        raise UsageError(f"unknown backend {backend!r} ({nearest(backend, ('auto', *BACKENDS))})")
+    if backend == "openvino" and device.type != "cpu":
+        raise UsageError(f"the backend openvino computes on a CPU, not on {device}: say device='cpu'")
+    return backend
+
+
 def _dtype(dtype: str | torch.dtype) -> torch.dtype | None:
     """None where it is "auto"."""
     name = str(dtype).removeprefix("torch.")
@@ -213,48 +256,3 @@ def _auto_dtype(device: torch.device, config: LlavaConfig) -> torch.dtype | None
         return torch.bfloat16  # the CPU's 8-bit product takes it: 1.4 against 13 ms a 4096 x 4096 layer
     comfortable = psutil.virtual_memory().available / 2
     return torch.float32 if memory_needed(config, torch.float32) < comfortable else torch.bfloat16
-
-
-@lru_cache
-def memory_needed(config: LlavaConfig, dtype: torch.dtype | None) -> int:
-    """Bytes of the loaded weights; `dtype` None: as stored, taken for 16 bits."""
-    itemsize = (dtype or torch.float16).itemsize
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float16)  # of scales: as published
-    try:
-        with shapes_only():
-            llava = Llava(config)
-    finally:
-        torch.set_default_dtype(usual)
-    return sum(p.numel() * itemsize for p in llava.parameters()) + sum(b.nbytes for b in llava.buffers())
-
-
-def cache_needed(config: LlavaConfig, dtype: torch.dtype, tokens: int) -> int:
-    """Bytes of the keys and values of one conversation."""
-    language = config.language
-    numbers = 2 * language.num_hidden_layers * language.num_key_value_heads * language.head_dim
-    return numbers * dtype.itemsize * tokens
-
-
-def default_cache_tokens(config: LlavaConfig, dtype: torch.dtype, device: torch.device) -> int:
-    """See `cache_tokens` of `LLaVA.from_pretrained`."""
-    affordable = free_memory(device) // 4 // cache_needed(config, dtype, 1)
-    return min(affordable, 8 * config.language.max_position_embeddings)
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free where `device` computes."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
-
-
-def _check_memory(config: LlavaConfig, dtype: torch.dtype | None, device: torch.device, name: str) -> None:
-    needed, free = memory_needed(config, dtype), free_memory(device)
-    if needed > free:
-        scheme = config.quantization.scheme if config.quantization else None
-        smaller = {None: "--quantize int8 or int4", "int8": "--quantize int4", "bnb-int8": "--quantize int4"}
-        raise LlavaError(
-            f"{name} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB is free: "
-            f"try {smaller.get(scheme, 'a smaller model')}"
-        )

@@ -14,7 +14,7 @@ import pytest
 from checkpoint.hub import COMMIT, NAME, look_up, serving, surroundings
 from checkpoint.small import checkpoint
 from llavakit.checkpoint import save
-from llavakit.checkpoint.locate import wanted
+from llavakit.checkpoint.hub import wanted
 from llavakit.checkpoint.original import write_original
 
 UNREACHABLE = "is not (or not wholly) in the local cache, and the hub cannot be reached: connect once"

@@ -1,5 +1,7 @@
 """Sampling filters as transformers' do; the same seed draws the same; bad values are named."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from transformers.generation import logits_process as theirs
@@ -85,12 +87,37 @@ def test_the_same_seed_says_the_same_and_another_does_not(llava: LLaVA):
         ("temperature", -0.1), ("temperature", float("nan")), ("temperature", "hot"), ("temperature", None),
         ("top_p", 0), ("top_p", 1.1), ("top_k", -1), ("top_k", 1.5), ("repetition_penalty", 0),
         ("repetition_penalty", float("inf")), ("seed", -1), ("seed", 2**64), ("seed", "x"), ("stop", [""]),
-        ("stop", ""), ("stop", 5), ("stop", ["a", 5]),
+        ("stop", ""), ("stop", 5), ("stop", ["a", 5]), ("json_schema", 5), ("json_schema", "{"),
+        ("json_schema", "null"), ("json_schema", "[1]"), ("json_schema", [1]), ("json_schema", {"a": {1}}),
+        ("regex", ""), ("regex", 5),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_refused_with_the_fields_name(field, value):
     with pytest.raises(UsageError, match=f"^{field} is "):
         make_sampling(**{field: value})
+
+
+def test_a_schema_and_an_expression_at_once_are_refused():
+    with pytest.raises(UsageError, match="json_schema and regex are both given"):
+        Sampling(json_schema={"type": "string"}, regex="a+")
+
+
+def test_what_a_guide_forbids_is_left_out_before_the_filters():
+    """The likeliest token is forbidden: top-k 1 takes the likeliest of the others, not nothing."""
+
+    class Odd:
+        taken: ClassVar[list[int]] = []
+
+        def mask(self, logits: torch.Tensor) -> torch.Tensor:
+            return logits.masked_fill(torch.arange(len(logits)) % 2 == 0, -torch.inf)
+
+        def took(self, token: int) -> None:
+            self.taken.append(token)
+
+    logits = torch.tensor([1.0, 2.0, 9.0, 3.0, 8.0])
+    for values in ({}, {"temperature": 1.0, "top_k": 1}, {"temperature": 1.0, "top_p": 1e-6}):
+        assert Sampler(Sampling(**values), [], Odd()).draw(logits) == 3
+    assert Odd.taken == [3, 3, 3]
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest(llava: LLaVA):

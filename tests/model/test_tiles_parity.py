@@ -14,6 +14,7 @@ from torch import Tensor
 from llavakit.config import Tiling
 from llavakit.errors import PromptError
 from llavakit.model import Llava
+from llavakit.model.llava import joined
 from model.reference import gap, pad
 from model.tiled_reference import (
     NEXT,
@@ -112,16 +113,16 @@ def test_features_are_as_many_as_the_layout_says(unpad: bool, newline: bool, sha
     numbers = torch.arange(layout.views * side**2).float()
     features = numbers.view(layout.views, side**2, 1).expand(-1, -1, 32)
     model.image_newline.fill_(-1.0)
-    joined = model._joined(features, layout)[:, 0]
-    assert len(joined) == layout.tokens
-    assert joined[: side**2].tolist() == list(range(side**2))  # the whole picture first
+    tokens = joined(features, layout, model.image_newline)[:, 0]
+    assert len(tokens) == layout.tokens
+    assert tokens[: side**2].tolist() == list(range(side**2))  # the whole picture first
     expected = []
     for y in range(down * side)[slice(*layout.rows)]:
         for x in range(across * side)[slice(*layout.columns)]:
             tile = 1 + (y // side) * across + x // side
             expected.append(tile * side**2 + (y % side) * side + x % side)
         expected += [-1] * newline
-    assert joined[side**2 :].tolist() == expected
+    assert tokens[side**2 :].tolist() == expected
     if not unpad:
         assert len(expected) == down * side * (across * side + newline)
 

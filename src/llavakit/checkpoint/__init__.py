@@ -1,8 +1,19 @@
 """Model folders in and out: where they are, what their configuration says, their weights."""
 
 from llavakit.checkpoint.folder import save
-from llavakit.checkpoint.load import describe, load, load_clip, open_source
+from llavakit.checkpoint.load import build, describe, load, load_clip, open_source
 from llavakit.checkpoint.locate import locate
+from llavakit.checkpoint.packed import quantised
 from llavakit.checkpoint.source import Checkpoint
 
-__all__ = ["Checkpoint", "describe", "load", "load_clip", "locate", "open_source", "save"]
+__all__ = [
+    "Checkpoint",
+    "build",
+    "describe",
+    "load",
+    "load_clip",
+    "locate",
+    "open_source",
+    "quantised",
+    "save",
+]

@@ -84,3 +84,6 @@ class _Watched(Tensors):
 
     def told(self, name: str) -> str:
         return self._inner.told(name)
+
+    def files(self) -> set[Path]:
+        return self._inner.files()

@@ -204,6 +204,9 @@ class GGUFTensors(Tensors):
             tensor = self._dequantised(name, raw)
         return tensor.to(device=device, dtype=dtype or self.dtype(name))
 
+    def files(self) -> set[Path]:
+        return {self._path}
+
     def _dequantised(self, name: str, raw: np.ndarray) -> Tensor:
         place = self._places[name]
         packed = raw.reshape(prod(place.shape[:-1]), -1)

@@ -193,6 +193,7 @@ def _language(hf: Json, where: str) -> LanguageConfig:
         values["sliding_window"] = None
     rope = dict(values.get("rope_parameters") or values.get("rope_scaling") or {})
     values["rope_theta"] = rope.pop("rope_theta", values.get("rope_theta", 10000.0))
+    rope.setdefault("partial_rotary_factor", values.get("partial_rotary_factor"))
     values["rope_scaling"] = _rope_scaling(rope, where)
     if values.get("mlp_bias") or values.get("attention_bias"):
         raise CheckpointError(f"{where}: biases in the attention's output or the MLP are not supported")
@@ -212,12 +213,18 @@ def _has_windows(values: Json, where: str) -> bool:
     return windowed == {True}
 
 
+_ROPE_AS_USUAL = {"partial_rotary_factor": 1.0, "truncate": True}  # values with which they change nothing
+
+
 def _rope_scaling(rope: Json, where: str) -> RopeScaling | None:
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind == "default":
-        return None
-    own = {name: rope[name] for name in RopeScaling.model_fields if rope.get(name) is not None}
-    return RopeScaling.parse(own | {"rope_type": kind}, f"{where}: rope_scaling")
+    kind, scaling = rope.get("rope_type", rope.get("type", "default")), None
+    if kind != "default":
+        own = {name: rope[name] for name in RopeScaling.model_fields if rope.get(name) is not None}
+        scaling = RopeScaling.parse(own | {"rope_type": kind}, f"{where}: rope_scaling")
+    for name in rope.keys() - RopeScaling.model_fields.keys() - {"type", "finetuned"}:
+        if rope[name] is not None and rope[name] != _ROPE_AS_USUAL.get(name):
+            raise CheckpointError(f"{where}: rope_scaling: {name} {rope[name]!r} is not supported")
+    return scaling
 
 
 def _model_type(tiling: Tiling | None) -> str:

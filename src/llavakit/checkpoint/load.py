@@ -131,7 +131,7 @@ def load(
     """Load a LLaVA from the hub, a folder, or the package itself (`"tiny"`).
 
     Args:
-        dtype: of the weights in memory; None: as stored
+        dtype, device: as for `build`
         quantization: pack the weights while they are read
         template, revision, base, vision_tower: as for `open_source`
 
@@ -142,6 +142,25 @@ def load(
     source = open_source(model, revision=revision, base=base, vision_tower=vision_tower, template=template)
     if quantization is not None:
         source = quantised(source, quantization)
+    return build(source, dtype=dtype, device=device)
+
+
+def build(
+    source: Source,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    weights: bool = True,
+) -> Checkpoint:
+    """The model that `source` holds, in memory.
+
+    Args:
+        dtype: of the weights in memory; None: as stored
+        weights: False: shapes alone, on `meta`, for a backend that has the weights itself
+
+    Raises:
+        CheckpointError: the folder is incomplete, damaged, or of another kind.
+    """
     said, tokenizer, tensors = source.said, source.tokenizer, source.tensors
     if said.template is None:
         raise CheckpointError(
@@ -158,12 +177,13 @@ def load(
             f"{said.folder}: the tokenizer has {tokenizer.vocab_size} tokens, config.json says "
             f"{said.config.language.vocab_size}: the files belong to different models"
         )
-    tied = {HEAD: WORDS} if said.config.language.tie_word_embeddings else {}
     with shapes_only():
         llava = Llava(said.config)
-    chosen = dtype or next(filter(is_real, map(tensors.dtype, tensors)), torch.float32)
-    load_into(llava, tensors, chosen, torch.device(device), str(said.folder), tied)
-    llava.language_model.reset_buffers(device)
+    if weights:
+        tied = {HEAD: WORDS} if said.config.language.tie_word_embeddings else {}
+        chosen = dtype or next(filter(is_real, map(tensors.dtype, tensors)), torch.float32)
+        load_into(llava, tensors, chosen, torch.device(device), str(said.folder), tied)
+        llava.language_model.reset_buffers(device)
     ends = said.eos_token_ids or (tokenizer.eos_id,)
     return Checkpoint(
         model=llava.eval(),

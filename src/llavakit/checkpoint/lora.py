@@ -172,3 +172,6 @@ class Merged(Tensors):
 
     def told(self, name: str) -> str:
         return self._base.told(name)
+
+    def files(self) -> set[Path]:
+        return self._base.files() | self._factors.files()

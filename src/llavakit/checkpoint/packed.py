@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -76,6 +77,9 @@ class Packed(Tensors):
     def told(self, name: str) -> str:
         layer = self._layer.get(name)
         return self._inner.told(name if layer is None else f"{layer}.weight")
+
+    def files(self) -> set[Path]:
+        return self._inner.files()
 
     def _pack(self, layer: str, weight: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
         group = group_of(weight.shape[1], self._group_size)

@@ -48,6 +48,10 @@ class Tensors(ABC):
         """The name that its file has for it, for errors a person reads."""
         return name
 
+    @abstractmethod
+    def files(self) -> set[Path]:
+        """Whatever is read comes from these; none: it is in memory already."""
+
 
 # What was read of a mapping stays resident until the mapping goes, which is with its last tensor: after so
 # many bytes a new one is begun. It takes a millisecond for safetensors, 50 for a file of `torch.save`.
@@ -104,6 +108,9 @@ class Safetensors(Tensors):
             del self._open[path]
         return tensor
 
+    def files(self) -> set[Path]:
+        return set(self._home.values())
+
 
 class TorchFiles(Tensors):
     """One or several files of `torch.save`, one of them memory-mapped at a time.
@@ -148,6 +155,9 @@ class TorchFiles(Tensors):
             self._mapped = None
         return stored.to(device=device, dtype=dtype)
 
+    def files(self) -> set[Path]:
+        return set(self._home.values())
+
 
 def _unpickled(path: Path) -> dict[str, Tensor]:
     try:
@@ -186,6 +196,9 @@ class Held(Tensors):
     def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
         return self._held[name].detach().to(device=device, dtype=dtype)
 
+    def files(self) -> set[Path]:
+        return set()
+
 
 class Renamed(Tensors):
     """Tensors under other names: `names` maps each new one to the one in `inner`."""
@@ -208,6 +221,9 @@ class Renamed(Tensors):
     def told(self, name: str) -> str:
         return self.inner.told(self.names[name])
 
+    def files(self) -> set[Path]:
+        return self.inner.files()
+
 
 class Joined(Tensors):
     """Several sets as one; where two hold a name, the earlier one's is taken."""
@@ -229,6 +245,9 @@ class Joined(Tensors):
 
     def told(self, name: str) -> str:
         return self._home[name].told(name)
+
+    def files(self) -> set[Path]:
+        return set().union(*(part.files() for part in set(self._home.values())))
 
 
 class Widened(Tensors):
@@ -258,6 +277,9 @@ class Widened(Tensors):
 
     def told(self, name: str) -> str:
         return self._inner.told(name)
+
+    def files(self) -> set[Path]:
+        return self._inner.files()
 
 
 def open_weights(folder: Path, stem: str = "model") -> Tensors:

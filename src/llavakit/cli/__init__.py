@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from llavakit.cli import chat, doctor, evaluate, export, models, train
+from llavakit.cli import bench, chat, doctor, evaluate, export, models, train
 from llavakit.errors import LlavaError
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ app.command("chat")(chat.chat)
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
+app.add_typer(bench.app, name="bench")
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)
 

@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from llavakit.cli import options
-from llavakit.errors import PromptError
+from llavakit.errors import PromptError, UsageError
 
 
 def chat(
@@ -26,12 +27,20 @@ def chat(
     repetition_penalty: Annotated[float, typer.Option(help="Above 1: repeat less.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same answer.")] = None,
     stop: Annotated[list[str] | None, typer.Option(help="End the answer before this; repeatable.")] = None,
+    json_schema: Annotated[
+        str | None, typer.Option(help="Answer in JSON that this schema describes: a file, or its text.")
+    ] = None,
+    regex: Annotated[
+        str | None, typer.Option(help="Answer with a text that this regular expression matches.")
+    ] = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     quantize: options.Quantize = None,
     template: options.TemplateName = None,
     base: options.Base = None,
     vision_tower: options.VisionTower = None,
+    backend: options.Backend = "auto",
+    image_tokens: options.ImageTokens = None,
     as_json: options.Json = False,
     stats: Annotated[bool, typer.Option("--stats", help="Tokens and speed, on stderr.")] = False,
 ) -> None:
@@ -57,10 +66,15 @@ def chat(
             repetition_penalty=repetition_penalty,
             seed=seed,
             stop=stop or (),
+            json_schema=_schema(json_schema),
+            regex=regex,
         )
     )
     pictures = [open_image(image) for image in images or []]  # a wrong picture costs no model load
-    llava = options.load(model, device, dtype, quantize, template, base, vision_tower)
+    llava = options.load(
+        model, device=device, dtype=dtype, quantize=quantize, template=template, base=base,
+        vision_tower=vision_tower, backend=backend, image_tokens=image_tokens,
+    )  # fmt: skip
     conversation = llava.chat(pictures, system_prompt=system)
     if prompt is None:
         from llavakit.cli.terminal import Terminal
@@ -78,3 +92,13 @@ def chat(
         typer.echo()
     if stats:
         typer.echo(options.usage_line(reply.usage), err=True)
+
+
+def _schema(given: str | None) -> str | None:
+    """The text of a schema that was given as such, or as a file."""
+    if given is None or given.lstrip().startswith("{"):
+        return given
+    try:
+        return Path(given).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--json-schema {given}: neither a JSON object nor a text file ({error})") from None

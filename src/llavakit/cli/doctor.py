@@ -66,11 +66,12 @@ def _say_whether_it_fits(
     model: str, device: str, as_json: bool, base: str | None, vision_tower: str | None
 ) -> None:
     from llavakit.checkpoint import describe
-    from llavakit.llava import DTYPES, cache_needed, free_memory, memory_needed, pick_device, quantization
+    from llavakit.llava import DTYPES, pick_device, quantization
+    from llavakit.memory import cache_needed, free_memory, memory_needed
 
     config = describe(model, base=base, vision_tower=vision_tower, weights=False).config
     place = pick_device(device)
-    free, context = free_memory(place), min(4096, config.language.max_position_embeddings)
+    free, context = free_memory(place), min(4096, config.language.context)
     packed = config.quantization
     needs = {}
     for setting, (dtype, scheme) in _SETTINGS.items():
@@ -121,7 +122,7 @@ def _machine() -> dict[str, Any]:
 def _cache() -> dict[str, Any]:
     from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 
-    from llavakit.checkpoint.locate import cached_models
+    from llavakit.checkpoint.hub import cached_models
 
     folder = Path(HF_HUB_CACHE)
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())

@@ -31,6 +31,8 @@ def evaluate(
     template: options.TemplateName = None,
     base: options.Base = None,
     vision_tower: options.VisionTower = None,
+    backend: options.Backend = "auto",
+    image_tokens: options.ImageTokens = None,
     as_json: options.Json = False,
 ) -> None:
     """Examine a model: scores with their number of questions, 95 % interval and chance level.
@@ -43,7 +45,10 @@ def evaluate(
 
     from llavakit.tiny.exam import LINES, examine
 
-    llava = options.load(model, device, dtype, quantize, template, base, vision_tower)
+    llava = options.load(
+        model, device=device, dtype=dtype, quantize=quantize, template=template, base=base,
+        vision_tower=vision_tower, backend=backend, image_tokens=image_tokens,
+    )  # fmt: skip
     from rich.console import Console
 
     with Progress(console=Console(stderr=True), transient=True) as progress:

@@ -16,7 +16,8 @@ _SUGGESTED = {
 
 def models(as_json: options.Json = False) -> None:
     """List the embedded model, those in the local cache, and some to download."""
-    from llavakit.checkpoint.locate import EMBEDDED, cached_models, embedded_folder
+    from llavakit.checkpoint.hub import cached_models
+    from llavakit.checkpoint.locate import EMBEDDED, embedded_folder
 
     folder = embedded_folder()
     size = sum(path.stat().st_size for path in folder.glob("*")) if folder.is_dir() else 0

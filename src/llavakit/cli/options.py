@@ -1,6 +1,6 @@
 """Options that several verbs share, and how a model is loaded from them."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,29 +33,22 @@ VisionTower = Annotated[
     str | None,
     typer.Option(help="For an original LLaVA whose tower cannot be had by the name in its config.json."),
 ]
+Backend = Annotated[str, typer.Option(help="What computes: auto, torch, openvino (extra 'cpu').")]
+ImageTokens = Annotated[
+    int | None, typer.Option(help="Keep so many of a picture's tokens: faster, and less exact.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
-def load(
-    model: str,
-    device: str,
-    dtype: str,
-    quantize: str | None = None,
-    template: str | None = None,
-    base: str | None = None,
-    vision_tower: str | None = None,
-) -> "LLaVA":
-    """Load a model, saying so on stderr where it takes a while."""
+def load(model: str, **settings: Any) -> "LLaVA":
+    """Load a model, saying so on stderr where it takes a while; `settings` as `LLaVA.from_pretrained`'s."""
     from rich.console import Console
 
     console = Console(stderr=True)
     with console.status(f"Loading {model} …"):
         from llavakit.llava import LLaVA
 
-        return LLaVA.from_pretrained(
-            model, device=device, dtype=dtype, quantize=quantize, template=template, base=base,
-            vision_tower=vision_tower,
-        )  # fmt: skip
+        return LLaVA.from_pretrained(model, **settings)
 
 
 def usage_line(usage: "Usage") -> str:

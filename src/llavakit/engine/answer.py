@@ -11,6 +11,7 @@ from torch import Tensor
 
 from llavakit.engine.sampling import Sampler, Sampling
 from llavakit.engine.stopping import StopStream
+from llavakit.engine.structured import make_guide
 from llavakit.prompt.encode import Encoded, PromptEncoder
 from llavakit.prompt.tokenizer import TextStream
 
@@ -61,9 +62,11 @@ class Answer:
         self.prompt, self.limit, self.reply = prompt, limit, reply
         self.done = False
         self._ends = ends
-        self._sampler = Sampler(sampling, prompt.ids)
+        guide = make_guide(sampling, encoder.tokenizer, ends)
+        self._sampler = Sampler(sampling, prompt.ids, guide)
         self._characters = TextStream(encoder.tokenizer)
-        self._shown = StopStream((*encoder.template.stop, *sampling.stop))
+        stops = encoder.template.stop if guide is None else ()  # a form says itself where it ends
+        self._shown = StopStream((*stops, *sampling.stop))
         self._started = time.perf_counter()
         pictured = sum(end - start for start, end in prompt.image_spans)
         reply.usage = Usage(prompt_tokens=len(prompt.ids), image_tokens=pictured)

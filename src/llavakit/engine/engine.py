@@ -21,6 +21,7 @@ from llavakit.config import Layout
 from llavakit.engine.answer import Answer, Reply
 from llavakit.engine.backend import Backend
 from llavakit.engine.pages import Token
+from llavakit.engine.prune import merge
 from llavakit.engine.sampling import Sampling
 from llavakit.engine.scheduler import Counters, Request, Scheduler
 from llavakit.engine.speculate import Lookup
@@ -200,6 +201,8 @@ class Engine:
         layouts = [picture.layout for picture in pictures if picture.layout is not None] or None
         pixels = torch.from_numpy(self.encoder.pixels([picture.image for picture in pictures], layouts))
         encoded = self.backend.encode_images(pixels, layouts)
+        if layouts is None:
+            encoded = [merge(features, self.encoder.tokens_per_image) for features in encoded]
         self._features |= zip((picture.digest for picture in pictures), encoded, strict=True)
         self.counters.images_encoded += len(pictures)
 

@@ -188,7 +188,12 @@ class Scheduler:
                 return
             self.counters.drafted_tokens += len(draft)
             for i in range(chunk.wanted):
-                if piece := request.answer.take(logits[i]):
+                try:
+                    piece = request.answer.take(logits[i])
+                except LlavaError as error:  # the form that is asked for cannot go on
+                    self._fail(request, error)
+                    return
+                if piece:
                     request.pieces.append(piece)
                 if request.answer.done:
                     break

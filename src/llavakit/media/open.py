@@ -23,7 +23,6 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from llavakit.errors import MediaError
-from llavakit.media.fetch import fetch
 
 ImageSource = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
@@ -181,6 +180,8 @@ def _read_url(url: str, scheme: str, limits: Limits) -> bytes:
         raise MediaError(f"{scheme}: addresses are not opened; give an http or https one, or a path")
     if not limits.allow_urls:
         raise MediaError("web addresses are not accepted here; send the picture itself as a data: URI")
+    from llavakit.media.fetch import fetch  # its library takes a while to import, for URLs alone
+
     return fetch(url, max_bytes=limits.max_bytes, timeout=limits.timeout, public_only=limits.public_only)
 
 

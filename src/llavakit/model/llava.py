@@ -59,24 +59,8 @@ class Llava(nn.Module):
         if layouts is None:
             return projected.unbind()
         parts = torch.split(projected, [layout.views for layout in layouts])
-        return [self._joined(views, layout) for views, layout in zip(parts, layouts, strict=True)]
-
-    def _joined(self, views: Tensor, layout: Layout) -> Tensor:
-        """A picture's features (view, patch, text) -> (token, text): the whole's, then the tiles' by row."""
-        whole, tiles = views[0], views[1:]
-        if not len(tiles):
-            return torch.cat([whole, self.image_newline[None]]) if layout.newline else whole
-        side, (down, across) = math.isqrt(len(whole)), layout.tiles
-        grid = tiles.view(down, across, side, side, -1).transpose(1, 2)  # (down, row, across, column, text)
-        grid = grid.reshape(down * side, across * side, -1)  # (row, column, text)
-        grid = grid[slice(*layout.rows), slice(*layout.columns)]
-        if layout.shrunk is not None:
-            shrunk = F.interpolate(grid.permute(2, 0, 1)[None], layout.shrunk, mode="bilinear")
-            grid = shrunk[0].permute(1, 2, 0)
-        if layout.newline:
-            ends = self.image_newline.expand(len(grid), 1, -1)
-            grid = torch.cat([grid, ends], dim=1)
-        return torch.cat([whole, grid.flatten(0, 1)])
+        newline = getattr(self, "image_newline", None)
+        return [joined(views, layout, newline) for views, layout in zip(parts, layouts, strict=True)]
 
     def embed(self, ids: Tensor, image_features: Sequence[Tensor] | None = None) -> Tensor:
         """Words and pictures as one sequence of embeddings.
@@ -138,3 +122,25 @@ class Llava(nn.Module):
     ) -> Tensor:
         """Logits (batch, token, vocab); arguments as for `hidden_states`."""
         return self.language_model.logits(self.hidden_states(ids, pixels, valid, layouts))
+
+
+def joined(views: Tensor, layout: Layout, newline: Tensor | None) -> Tensor:
+    """A picture's features (view, patch, text) -> (token, text): the whole's, then the tiles' by row.
+
+    Args:
+        newline: (text,), which ends each row where `layout` says so
+    """
+    ends = newline if layout.newline else None
+    whole, tiles = views[0], views[1:]
+    if not len(tiles):
+        return whole if ends is None else torch.cat([whole, ends[None]])
+    side, (down, across) = math.isqrt(len(whole)), layout.tiles
+    grid = tiles.view(down, across, side, side, -1).transpose(1, 2)  # (down, row, across, column, text)
+    grid = grid.reshape(down * side, across * side, -1)  # (row, column, text)
+    grid = grid[slice(*layout.rows), slice(*layout.columns)]
+    if layout.shrunk is not None:
+        shrunk = F.interpolate(grid.permute(2, 0, 1)[None], layout.shrunk, mode="bilinear")
+        grid = shrunk[0].permute(1, 2, 0)
+    if ends is not None:
+        grid = torch.cat([grid, ends.expand(len(grid), 1, -1)], dim=1)
+    return torch.cat([whole, grid.flatten(0, 1)])

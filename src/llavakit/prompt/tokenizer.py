@@ -140,6 +140,11 @@ class Tokenizer:
         backend = self._plain if first else self._plain_inside
         return backend.encode(text, add_special_tokens=False)
 
+    @property
+    def plain(self) -> Backend:
+        """What `encode_plain` uses inside a text: the same ids, but no letters that spell a special token."""
+        return self._plain_inside
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, special tokens left out."""
         text: str = self.backend.decode(list(ids), skip_special_tokens=True)

@@ -32,10 +32,10 @@ class TorchBackend:
         embedding = model.language_model.embed_tokens.weight
         self.model = model
         self.device, self.dtype = embedding.device, embedding.dtype
-        self.context = config.max_position_embeddings
+        self.context = config.context
         self.blocks = -(-tokens // _BLOCK)
         # On a CPU the system gives memory for zeros only where something else is written.
-        shape = (config.num_hidden_layers, config.num_key_value_heads, self.blocks * _BLOCK, config.head_dim)
+        shape = (config.num_hidden_layers, self.blocks * _BLOCK, config.num_key_value_heads, config.head_dim)
         with _explained():
             self._keys = torch.zeros(shape, dtype=self.dtype, device=self.device)
             self._values = torch.zeros(shape, dtype=self.dtype, device=self.device)
@@ -68,8 +68,8 @@ class TorchBackend:
     def copy_block(self, source: int, target: int) -> None:
         there, here = _slots([target]), _slots([source])
         with torch.inference_mode():
-            self._keys[:, :, there] = self._keys[:, :, here]
-            self._values[:, :, there] = self._values[:, :, here]
+            self._keys[:, there] = self._keys[:, here]
+            self._values[:, there] = self._values[:, here]
 
     def interrupt(self) -> None:
         self._stop.set()
@@ -100,7 +100,7 @@ class TorchBackend:
 
 
 class _Pool:
-    """The pool's keys and values (layer, kv_head, slot, head_dim) as the chunks of one step see them.
+    """The pool's keys and values (layer, slot, kv_head, head_dim) as the chunks of one step see them.
 
     Sequences that read one token look at their pasts together, as rows filled up to the longest; the
     others one by one.
@@ -135,7 +135,7 @@ class _Pool:
                 mask = None  # plain causal
                 if chunk.past or window:
                     mask = _mask(places[i], chunk.length, window).to(device)
-                self._several.append((slice(at, at + count), slots[i].to(device), mask))
+                self._several.append((slice(at, at + count), slots[i][None].to(device), mask))
             at += count
         if single:
             lengths = torch.tensor([chunks[i].length for i in single])
@@ -151,22 +151,27 @@ class _Pool:
         if self._stop.is_set():
             raise Interrupted
         keys, values = self._keys[layer], self._values[layer]
-        keys[:, self._written] = key[0]
-        values[:, self._written] = value[0]
+        keys.index_copy_(0, self._written, key[0].transpose(0, 1))
+        values.index_copy_(0, self._written, value[0].transpose(0, 1))
         out = torch.empty_like(query)
         for where, slots, mask in self._several:
             out[:, :, where] = F.scaled_dot_product_attention(
-                query[:, :, where], keys[None, :, slots], values[None, :, slots], attn_mask=mask,
+                query[:, :, where], _gathered(keys, slots), _gathered(values, slots), attn_mask=mask,
                 is_causal=mask is None, enable_gqa=self._grouped,
             )  # fmt: skip
         if self._singles:
             out[0, :, self._singles] = F.scaled_dot_product_attention(
                 query[0, :, self._singles].transpose(0, 1)[:, :, None],  # (row, head, 1, head_dim)
-                keys[:, self._rows].transpose(0, 1),  # (row, kv_head, position, head_dim)
-                values[:, self._rows].transpose(0, 1),
+                _gathered(keys, self._rows), _gathered(values, self._rows),
                 attn_mask=self._row_mask, enable_gqa=self._grouped,
             )[:, :, 0].transpose(0, 1)  # fmt: skip
         return out
+
+
+def _gathered(pool: Tensor, slots: Tensor) -> Tensor:
+    """(slot, kv_head, head_dim) at slots (row, position) -> (row, kv_head, position, head_dim)."""
+    rows = pool.index_select(0, slots.flatten())  # 0.7 ms where `pool[slots]` takes 1.8
+    return rows.view(*slots.shape, *pool.shape[1:]).transpose(1, 2)
 
 
 def _slots(blocks: Sequence[int]) -> Tensor:
