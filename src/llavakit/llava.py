@@ -39,6 +39,7 @@ class LLaVA:
         backend: Backend | None = None,
         cache_tokens: int | None = None,
         image_tokens: int | None = None,
+        lookup: bool = False,
     ) -> None:
         self.name = name
         self.model = checkpoint.model
@@ -56,7 +57,7 @@ class LLaVA:
             parameter = next(checkpoint.model.parameters())
             tokens = cache_tokens or default_cache_tokens(self.config, parameter.dtype, parameter.device)
             backend = TorchBackend(checkpoint.model, tokens)
-        self.engine = Engine(backend, self.encoder, checkpoint.eos_token_ids)
+        self.engine = Engine(backend, self.encoder, checkpoint.eos_token_ids, lookup=lookup)
 
     @classmethod
     def from_pretrained(
@@ -73,6 +74,7 @@ class LLaVA:
         backend: str = "auto",
         cache_tokens: int | None = None,
         image_tokens: int | None = None,
+        lookup: bool = False,
     ) -> Self:
         """Load a LLaVA: `"tiny"` (embedded), a folder or file, or a name on the Hugging Face hub.
 
@@ -91,6 +93,7 @@ class LLaVA:
             cache_tokens: how many tokens of conversations, all together, are kept to be read on; None: a
                 quarter of the memory that is free, at most eight contexts
             image_tokens: keep so many of a picture's tokens, those that differ most: faster, and less exact
+            lookup: guess tokens from what was said before; answers stay the same
 
         Raises:
             UsageError: an argument names nothing that exists.
@@ -115,11 +118,13 @@ class LLaVA:
             tokens = cache_tokens or default_cache_tokens(config, torch.uint8, place)
             computes = open_backend(source, plan, exact=named is torch.float32, tokens=tokens)
             checkpoint = build(packed, weights=False)
-            return cls(checkpoint, str(model), backend=computes, image_tokens=image_tokens)
+            return cls(checkpoint, str(model), backend=computes, image_tokens=image_tokens, lookup=lookup)
         wanted = named or _auto_dtype(place, config)
         check_memory(config, wanted, place, str(model))
         checkpoint = build(packed, dtype=wanted, device=place)
-        return cls(checkpoint, str(model), cache_tokens=cache_tokens, image_tokens=image_tokens)
+        return cls(
+            checkpoint, str(model), cache_tokens=cache_tokens, image_tokens=image_tokens, lookup=lookup
+        )
 
     @property
     def config(self) -> LlavaConfig:
