@@ -58,7 +58,7 @@ class TorchBackend:
     def _step(self, chunks: Sequence[Chunk]) -> Tensor:
         embeds = torch.cat([chunk.embeds for chunk in chunks])[None]  # (1, token of all chunks, hidden)
         cache = _Pool(self._keys, self._values, chunks, self.model.config.language, self._stop)
-        hidden = self.model.language_model(embeds, cache.positions[None], cache=cache)[0]
+        hidden: Tensor = self.model.language_model(embeds, cache.positions[None], cache=cache)[0]
         ends = torch.tensor([len(chunk.embeds) for chunk in chunks]).cumsum(0).tolist()
         wanted = [hidden[end - c.wanted : end] for end, c in zip(ends, chunks, strict=True) if c.wanted]
         if not wanted:
