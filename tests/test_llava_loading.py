@@ -151,3 +151,25 @@ def test_the_template_of_the_folder_is_used_unless_another_is_named(folder):
 def test_importing_the_package_does_not_import_transformers():
     code = "import sys, llavakit; llavakit.LLaVA; sys.exit('transformers' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("value", [0, -100, 1.5, "100"])
+def test_a_cache_of_no_size_is_refused(value):
+    with pytest.raises(UsageError, match=r"cache_tokens is .*: it must be a whole number, 1 or more"):
+        LLaVA.from_pretrained("tiny", cache_tokens=value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"quantize": 8},
+        {"backend": "opnvino"},
+        {"device": 3.5},
+        {"image_tokens": 100000},
+        {"image_tokens": "x"},
+    ],
+    ids=str,
+)
+def test_settings_that_mean_nothing_are_refused_in_a_sentence(settings):
+    with pytest.raises(UsageError):
+        LLaVA.from_pretrained("tiny", **settings)

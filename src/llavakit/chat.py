@@ -16,6 +16,7 @@ from llavakit.prompt.messages import Message, assistant, system, user
 if TYPE_CHECKING:
     from llavakit.llava import LLaVA
 
+_BUSY = "this conversation is still answering: read that answer to its end, or close it, first"
 Images = ImageSource | Sequence[ImageSource]  # one picture needs no list around it
 
 
@@ -79,9 +80,7 @@ class Chat:
         """
         settings = make_sampling(**sampling)
         if not self._answering.acquire(blocking=False):
-            raise UsageError(
-                "this conversation is still answering: read that answer to its end, or close it, first"
-            )
+            raise UsageError(_BUSY)
         try:
             asked = question(prompt, [*self._waiting, *open_images(images)])
             yield from self._answer(asked, settings, cancel)
@@ -90,6 +89,7 @@ class Chat:
 
     def _answer(self, asked: Message, settings: Sampling, cancel: Event | None) -> Generator[str]:
         encoded = self.llava.encoder.encode((*self.messages, asked))
+        shown = len(self._waiting)
         reply = Reply()
         pieces = self.llava.engine.stream(encoded, settings, reply, cancel, reuse=self.reuse)
         try:
@@ -101,7 +101,7 @@ class Chat:
             pieces.close()
             if reply.text or reply.finish_reason != "cancelled":
                 self.messages += [asked, assistant(reply.text)]
-                self._waiting = []
+                self._waiting = self._waiting[shown:]
 
     def undo(self) -> str:
         """Take back the last question and its answer; the question is returned.
@@ -109,8 +109,10 @@ class Chat:
         Its pictures are shown with the next one.
 
         Raises:
-            UsageError: nothing was asked yet.
+            UsageError: nothing was asked yet, or the last answer is not finished.
         """
+        if self._answering.locked():
+            raise UsageError(_BUSY)
         if not self.messages or self.messages[-1].role != "assistant":
             raise UsageError("there is nothing to take back: nothing was asked yet")
         *self.messages, asked, _ = self.messages

@@ -32,8 +32,8 @@ class PromptError(UsageError):
     """A conversation that cannot be written as a prompt: empty, misordered or too long."""
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
+def nearest(name: object, valid: Iterable[str]) -> str:
     """A hint for a mistyped `name`: `did you mean 'x'?`, or else every valid name."""
     names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(str(name), names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"valid: {', '.join(names)}"

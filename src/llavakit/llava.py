@@ -41,6 +41,8 @@ class LLaVA:
         image_tokens: int | None = None,
         lookup: bool = False,
     ) -> None:
+        if not (cache_tokens is None or (isinstance(cache_tokens, int) and cache_tokens >= 1)):
+            raise UsageError(f"cache_tokens is {cache_tokens!r}: it must be a whole number, 1 or more")
         self.name = name
         self.model = checkpoint.model
         self.tokenizer = checkpoint.tokenizer
@@ -201,7 +203,7 @@ def pick_device(device: str | torch.device) -> torch.device:
     try:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen).item()  # `meta` cannot
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise UsageError(
             f"device {str(device)!r} cannot be used here ({str(error).splitlines()[0]})"
         ) from None

@@ -254,7 +254,7 @@ def test_the_command_line_takes_the_base(tmp_path, models):
     folder, merged = lora_folder(tmp_path / "llava-lora", models)
     base = language_folder(tmp_path / "vicuna", language)
     tower_folder(tmp_path / "some-tower", hf_model)
-    loaded = options.load(str(folder), "cpu", "float32", base=str(base))
+    loaded = options.load(str(folder), device="cpu", dtype="float32", base=str(base))
     assert gap(logits(loaded.model), expected(models, merged)) < TOLERANCE
     assert loaded.generate("What?", max_new_tokens=2, temperature=0).usage.completion_tokens >= 1
 

@@ -700,7 +700,7 @@ def test_the_tutorials_class_chats_with_an_original_folder(whole):
 
 def test_the_command_line_takes_the_vision_tower(folder, tmp_path):
     tower = (folder.parent / "some-tower").rename(tmp_path / "tower")
-    loaded = options.load(str(folder), "cpu", "float32", vision_tower=str(tower))
+    loaded = options.load(str(folder), device="cpu", dtype="float32", vision_tower=str(tower))
     assert torch.equal(logits(loaded.model), logits(LLaVA.from_pretrained(folder, vision_tower=tower).model))
 
 

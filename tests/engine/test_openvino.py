@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -198,3 +199,19 @@ def test_schemes_of_bitsandbytes_are_refused() -> None:
     )
     with pytest.raises(UsageError, match="bnb-nf4"):
         opened(told, None, None)
+
+
+def test_a_backend_that_goes_in_another_thread_leaves_the_process_alive() -> None:
+    """OpenVINO gives a thread a stack for signals: it must outlive the backend, or the next signal kills."""
+    program = """
+import gc, threading
+from torch.utils.data import DataLoader
+from llavakit.llava import LLaVA
+held = [LLaVA.from_pretrained("tiny", backend="openvino", cache_tokens=256)]
+thread = threading.Thread(target=lambda: (held.clear(), gc.collect()))
+thread.start(); thread.join()
+assert len(list(DataLoader(range(8), num_workers=1))) == 8  # its worker's end is a signal
+print("alive")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "alive\n", (done.returncode, done.stderr)

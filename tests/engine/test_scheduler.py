@@ -216,3 +216,48 @@ def test_guesses_stop_where_the_answer_does(llava: LLaVA):
         reply = fresh_engine(llava, lookup=True).complete([prompt], Sampling(max_new_tokens=limit))[0]
         assert len(reply.ids) == limit
         assert reply.usage.completion_tokens == limit
+
+
+def test_guesses_take_no_room_that_the_answer_needs(llava: LLaVA):
+    prompt = llava.encoder.encode([user("one two three one two three one two")])
+    room = len(prompt.ids) + 40
+    blocks = -(-room // 32) * 32
+    limit = blocks - len(prompt.ids)
+    engine = Engine(TorchBackend(llava.model, blocks), llava.encoder, (), lookup=True)
+    assert engine.complete([prompt], Sampling(max_new_tokens=limit))[0].ids == alone(
+        llava, prompt, max_new_tokens=limit
+    )
+
+
+def test_numbers_that_are_none_stay_with_the_request_they_belong_to(llava: LLaVA):
+    """What it left in the cache is masked for others, but 0 times NaN would be NaN all the same."""
+    engine = fresh_engine(llava)
+    engine.backend._keys.fill_(torch.nan)
+    engine.backend._values.fill_(torch.nan)
+    asked = [llava.encoder.encode([user(WORDS * i + "Hi")]) for i in range(3)]
+    expected = [alone(llava, prompt) for prompt in asked]
+    assert [reply.ids for reply in engine.complete(asked, Sampling(max_new_tokens=STEPS))] == expected
+
+
+def test_a_copy_that_fails_loses_no_block(llava: LLaVA):
+    engine, prompt = fresh_engine(llava), llava.encoder.encode([user(WORDS)])
+    four = Sampling(max_new_tokens=4)
+    engine.complete([prompt], four)
+
+    def fail(source: int, target: int) -> None:
+        raise RuntimeError("no copy")
+
+    copy, engine.scheduler.pages._copy = engine.scheduler.pages._copy, fail
+    with pytest.raises(RuntimeError, match="no copy"):
+        engine.complete([prompt], four)
+    engine.scheduler.pages._copy = copy
+    assert engine.complete([prompt], four)[0].ids == alone(llava, prompt, max_new_tokens=4)
+    engine.scheduler.pages.forget()
+    assert engine.scheduler.pages.free == engine.backend.blocks
+
+
+@pytest.mark.parametrize("settings", [{"top_p": 1e-50}, {"repetition_penalty": 100.0}])
+def test_the_most_extreme_settings_still_draw(llava: LLaVA, settings):
+    assert llava.generate(
+        "What?", max_new_tokens=5, temperature=1.0, seed=1, **settings
+    ).usage.completion_tokens

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from llavakit.config import ImageConfig
 from llavakit.engine import Engine, Reply, Sampling
+from llavakit.engine.backends.torch_backend import TorchBackend
 from llavakit.model import Llava
 from llavakit.prompt.encode import Encoded, PromptEncoder
 from llavakit.prompt.messages import assistant, user
@@ -84,7 +85,7 @@ def test_thirty_two_greedy_tokens_are_those_of_the_parts() -> None:
     encoded = encoder.encode([user(*images, "What is in the picture?")])
     pixels = torch.from_numpy(encoder.pixels(images))
     # The model's random words may be end tokens, which stop nothing here.
-    engine = Engine(model, encoder, ())
+    engine = Engine(TorchBackend(model, 4096), encoder, ())
     engine.ends = frozenset()
     reply = Reply()
     for _ in engine.stream(encoded, Sampling(max_new_tokens=32, stop=()), reply=reply):

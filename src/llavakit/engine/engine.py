@@ -87,12 +87,12 @@ class Engine:
         self, prompt: Encoded, sampling: Sampling, reply: Reply, cancel: threading.Event, reuse: bool
     ) -> Generator[str]:
         request = self._request(prompt, sampling, reply, cancel, reuse)
-        with self._lock:
-            self.scheduler.add(request)
         try:
+            with self._lock:
+                self.scheduler.add(request)
             while not (request.over or cancel.is_set()):
                 with self._lock:
-                    if not request.pieces:  # somebody else's step may have brought some
+                    if not (request.pieces or request.over):  # somebody else's step may have brought some
                         self.scheduler.step()
                 yield from request.fetch()
             with self._lock:
@@ -121,13 +121,14 @@ class Engine:
         for prompt in prompts:
             self._check_room(prompt)
         requests = [self._request(prompt, sampling, Reply(), threading.Event(), True) for prompt in prompts]
-        with self._lock:
-            for request in requests:
-                self.scheduler.add(request)
         try:
+            with self._lock:
+                for request in requests:
+                    self.scheduler.add(request)
             while not all(request.over for request in requests):
                 with self._lock:
-                    self.scheduler.step()
+                    if not all(request.over for request in requests):
+                        self.scheduler.step()
         finally:
             for request in requests:
                 request.unwanted = True

@@ -72,12 +72,15 @@ class Pages:
         if near is not None and (same := common(near.tokens, wanted)):
             self._use(near)  # it must not be evicted to make room for its own copy
             try:
-                block = self._take()
-                self._copy(near.block, block)
-                sequence.own.append(block)
+                sequence.own.append(self._take())
+                self._copy(near.block, sequence.own[0])
                 sequence.length += same
             except NoRoom:
                 pass  # then it is read again
+            except BaseException:
+                sequence.length = 0
+                sequence.end(())
+                raise
             finally:
                 near.users -= 1
         return sequence

@@ -101,7 +101,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "temperature": (lambda v: _number(v) and v >= 0, "a number, 0 or more"),
     "top_p": (lambda v: _number(v) and 0 < v <= 1, "a number above 0 and at most 1"),
     "top_k": (lambda v: _whole(v, 0), "a whole number, 0 (all) or more"),
-    "repetition_penalty": (lambda v: _number(v) and v > 0, "a number above 0"),
+    "repetition_penalty": (lambda v: _number(v) and 0.01 <= v <= 100, "a number from 0.01 to 100"),
     "seed": (lambda v: v is None or _whole(v, 0, 2**64 - 1), "None or a whole number, 0 to 2**64 - 1"),
     "stop": (_strings, "a string or a list of strings, none of them empty"),
     "json_schema": (_schema, "a JSON schema: a dict, or the text of a JSON object"),
@@ -163,7 +163,7 @@ class Sampler:
             ordered, index = logits.sort(descending=True)
             likelihood = ordered.softmax(-1)
             likelier = likelihood.cumsum(-1) - likelihood  # 0 for the first, which therefore stays
-            logits = logits.index_fill(0, index[likelier >= s.top_p], -torch.inf)
+            logits = logits.index_fill(0, index[1:][likelier[1:] >= s.top_p], -torch.inf)
         return logits
 
     def _penalised(self, logits: Tensor) -> Tensor:

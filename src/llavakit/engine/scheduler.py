@@ -24,6 +24,7 @@ from llavakit.errors import LlavaError
 _ROWS = 32  # answers in work at a time
 _ALONE = 1024  # tokens of prompts in a step; beside answers that are being written, which would stall, fewer
 _BESIDE = 128
+_LONG = 16  # tokens; reading fewer takes no longer than one
 _LOOK = 0.02  # seconds between two looks at whether a long step is still wanted
 
 
@@ -63,6 +64,7 @@ class Request:
     error: BaseException | None = None
     sequence: PagedSequence | None = None
     lookup: Lookup | None = None
+    begun: bool = False  # it has had a place in the cache, though others may have needed it more since
 
     @property
     def over(self) -> bool:
@@ -101,6 +103,9 @@ class Scheduler:
     def step(self) -> None:
         """Read the next tokens of those in work. What goes wrong with one request ends that one alone."""
         self.leave_out()
+        for request in self._running:  # Ctrl-C may have come between an answer's token and this list of them
+            said = request.answer.reply.ids
+            request.tokens += said[len(request.tokens) - len(request.answer.prompt.ids) :]
         planned = []
         for request, count, draft in self._plan():
             try:  # pictures are encoded here
@@ -134,8 +139,12 @@ class Scheduler:
             self._running.append(self._waiting.popleft())
         planned: list[tuple[Request, int, list[int]]] = []
         for request in [r for r in self._running if r.sequence is not None and r.left == 1]:
+            if request.sequence is None:  # it was preempted since
+                continue
             draft = request.lookup.draft(request.answer.room) if request.lookup is not None else []
-            if self._has_room(request, len(request.tokens) + len(draft)):
+            if draft and not self._has_spare(request.sequence, len(request.tokens) + len(draft)):
+                draft = []
+            if self._has_room(request, len(request.tokens)):
                 planned.append((request, 1, draft))
         room = _BESIDE if planned else _ALONE
         reading: list[Request] = []
@@ -148,8 +157,14 @@ class Scheduler:
             if request.sequence is None:
                 if any(self._reads_for(other, request) for other in reading):
                     continue  # what that one reads now will be there for this one
-                request.sequence = self.pages.begin(request.tokens, reuse=request.reuse)
-                request.answer.reply.usage.cached_tokens = request.sequence.length
+                try:
+                    request.sequence = self.pages.begin(request.tokens, reuse=request.reuse)
+                except Exception as error:  # a block is copied here
+                    self._fail(request, error)
+                    continue
+                if not request.begun:  # else, what it takes over may be its own
+                    request.begun = True
+                    request.answer.reply.usage.cached_tokens = request.sequence.length
             count = min(request.left, room)
             if self._has_room(request, request.sequence.length + count):
                 reading.append(request)
@@ -181,7 +196,10 @@ class Scheduler:
         read = request.sequence.length + count
         if chunk.wanted:
             if not bool(logits.isfinite().all()):
-                where = self.backend.where_not_finite([chunk])
+                try:
+                    where = self.backend.where_not_finite([chunk])
+                except Exception:  # memory ran out, for one
+                    where = "the model"
                 self._fail(request, LlavaError(
                     f"{where} gave numbers that are not finite: the weights are damaged, or too large for "
                     "16 bits (--dtype float32)"))  # fmt: skip
@@ -190,7 +208,7 @@ class Scheduler:
             for i in range(chunk.wanted):
                 try:
                     piece = request.answer.take(logits[i])
-                except LlavaError as error:  # the form that is asked for cannot go on
+                except Exception as error:  # the form that is asked for cannot go on, for one
                     self._fail(request, error)
                     return
                 if piece:
@@ -213,6 +231,14 @@ class Scheduler:
         request.sequence.wrote(request.tokens[:read])
 
     # Room -----------------------------------------------------------------------------------------
+
+    def _has_spare(self, sequence: PagedSequence, length: int) -> bool:
+        """Reserve blocks if nobody need give any away: a guess is worth nobody's place."""
+        try:
+            sequence.reserve(length)
+        except NoRoom:
+            return False
+        return True
 
     def _has_room(self, request: Request, length: int) -> bool:
         """Reserve blocks; where there are none, those who came later give theirs away."""
@@ -277,7 +303,7 @@ class Scheduler:
     @contextmanager
     def _watched(self, requests: Sequence[Request], chunks: Sequence[Chunk]) -> Iterator[None]:
         """A long step ends when somebody for whom it reads a prompt no longer wants it."""
-        prompts = [r for r, chunk in zip(requests, chunks, strict=True) if len(chunk.embeds) > 1]
+        prompts = [r for r, chunk in zip(requests, chunks, strict=True) if len(chunk.embeds) > _LONG]
         if not prompts:
             yield
             return
@@ -286,8 +312,7 @@ class Scheduler:
         def watch() -> None:
             while not over.wait(_LOOK):
                 if any(request.gone for request in prompts):
-                    self.backend.interrupt()
-                    return
+                    self.backend.interrupt()  # and again: the step may not have begun
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()

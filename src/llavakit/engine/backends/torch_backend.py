@@ -67,7 +67,7 @@ class TorchBackend:
 
     def copy_block(self, source: int, target: int) -> None:
         there, here = _slots([target]), _slots([source])
-        with torch.inference_mode():
+        with torch.inference_mode(), _explained():
             self._keys[:, there] = self._keys[:, here]
             self._values[:, there] = self._values[:, here]
 
@@ -140,7 +140,10 @@ class _Pool:
         if single:
             lengths = torch.tensor([chunks[i].length for i in single])
             longest = int(lengths.max())
-            rows = torch.stack([F.pad(slots[i], (0, longest - len(slots[i]))) for i in single])
+            # Filled with a slot of its own: what is masked counts all the same if it is NaN, and a NaN of
+            # somebody else's must not.
+            own = [(slots[i], longest - len(slots[i])) for i in single]
+            rows = torch.stack([F.pad(slot, (0, more), value=int(slot[0])) for slot, more in own])
             self._rows = rows.to(device)  # (row, position)
             self._row_mask: Tensor | None = None
             if window is not None or int(lengths.min()) < longest:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class OpenVINOBackend:
         self._frequencies, self._rope_factor = rope_frequencies(config.language)
         self._layers = Layers(tensors)
         self._stop = threading.Event()
-        self._core = ov.Core()
+        self._core = _core()
         self._settings = _settings(self._core, config.quantization, exact, threads)
         self._vision = self._compiled(vision_graph(config, self._layers))
         self._language = self._compiled(language_graph(config.language, self._layers))
@@ -169,6 +170,16 @@ class OpenVINOBackend:
                     return f"language_model.layers.{layer}.{part}"
             inputs["embeds"] = _output(request, "mlp").numpy()
         return "language_model.lm_head"
+
+
+@cache
+def _core() -> Any:
+    """One for the whole process, which is never destroyed.
+
+    Its CPU plugin gives the thread that makes it a stack for signals, and frees that when it goes; if that
+    happens in another thread, the next signal (of a DataLoader's ended worker, say) ends the process.
+    """
+    return ov.Core()
 
 
 def _settings(core: Any, plan: Quantization | None, exact: bool, threads: int | None) -> dict[str, Any]:
