@@ -1,7 +1,9 @@
 """Many at once: what each would be told alone, in fair turns, in bounded memory, whatever fails."""
 
+import random
 import threading
 import time
+from collections.abc import Generator
 
 import pytest
 import torch
@@ -72,12 +74,12 @@ def test_what_two_ask_about_the_same_picture_is_read_once(llava: LLaVA):
 
 
 def test_a_cache_too_small_for_all_serves_them_one_after_another(llava: LLaVA):
-    engine = Engine(TorchBackend(llava.model, 256), llava.encoder, ())
-    asked = [llava.encoder.encode([user(f"{i} " + WORDS * 2)]) for i in range(6)]
-    expected = [alone(llava, prompt, max_new_tokens=40) for prompt in asked]
-    replies = engine.complete(asked, Sampling(max_new_tokens=40))
+    engine = Engine(TorchBackend(llava.model, 640), llava.encoder, ())
+    asked = [llava.encoder.encode([user(f"{i} " + WORDS * 2)]) for i in range(12)]
+    expected = [alone(llava, prompt, max_new_tokens=60) for prompt in asked]
+    replies = engine.complete(asked, Sampling(max_new_tokens=60))
     assert [reply.ids for reply in replies] == expected
-    assert engine.counters.preempted > 0
+    assert 0 < engine.counters.preempted < len(asked)  # who cannot stay does not begin
 
 
 def test_a_conversation_that_can_never_fit_is_refused_and_the_others_go_on(llava: LLaVA):
@@ -261,3 +263,52 @@ def test_the_most_extreme_settings_still_draw(llava: LLaVA, settings):
     assert llava.generate(
         "What?", max_new_tokens=5, temperature=1.0, seed=1, **settings
     ).usage.completion_tokens
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("lookup", [False, True])
+def test_whoever_comes_and_goes_in_a_cache_too_small_nobody_waits_for_ever(llava: LLaVA, small_steps, lookup):
+    chance = random.Random(0)
+    asked = [
+        llava.encoder.encode([user(*[picture(i % 2)] * (i % 2), WORDS * (i % 4) + f"{i // 2}?")])
+        for i in range(8)
+    ]
+    expected = [alone(llava, prompt, max_new_tokens=20) for prompt in asked]
+    engine = Engine(TorchBackend(llava.model, 320), llava.encoder, (), lookup=lookup)
+    alive: list[tuple[int, Reply, Generator[str]]] = []
+    ended = 0
+    for _ in range(1500):
+        if len(alive) < 6:
+            i, reply = chance.randrange(len(asked)), Reply()
+            alive.append((i, reply, engine.stream(asked[i], Sampling(max_new_tokens=20), reply)))
+        i, reply, stream = alive[chance.randrange(len(alive))]
+        if chance.random() < 0.02:
+            stream.close()
+        elif next(stream, None) is not None:
+            continue
+        else:
+            assert reply.ids == expected[i]
+            ended += 1
+        alive = [each for each in alive if each[2] is not stream]
+    assert ended > 30
+    for _, _, stream in alive:
+        stream.close()
+    engine.scheduler.pages.forget()
+    assert engine.scheduler.pages.free == engine.backend.blocks
+
+
+def test_one_that_cannot_begin_does_not_hold_up_one_that_has(llava: LLaVA, small_steps):
+    engine = Engine(TorchBackend(llava.model, 128), llava.encoder, ())
+    prompt = llava.encoder.encode([user("Hello there! How are you?")])
+    assert 121 < len(prompt.ids) < 128
+    older, younger = (
+        engine._request(prompt, Sampling(max_new_tokens=1), Reply(), threading.Event(), True) for _ in "ab"
+    )
+    engine.scheduler.add(younger)
+    for _ in range(5):
+        engine.scheduler.step()
+    assert younger.left > 1  # in the middle of its prompt, with all of the cache
+    engine.scheduler._running.insert(0, older)  # as if it had waited for a third that read the same
+    for _ in range(12):
+        engine.scheduler.step()
+    assert older.answer.done and younger.answer.done

@@ -49,6 +49,11 @@ class Pages:
         return len(self._free)
 
     @property
+    def available(self) -> int:
+        """Blocks that can be had: free ones, and those that nobody reads now."""
+        return len(self._free) + sum(not node.users for node in self._nodes())
+
+    @property
     def remembered(self) -> int:
         """Tokens of earlier sequences that could be taken over."""
         return sum(len(node.tokens) for node in self._nodes())

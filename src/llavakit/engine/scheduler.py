@@ -149,6 +149,7 @@ class Scheduler:
         room = _BESIDE if planned else _ALONE
         reading: list[Request] = []
         written = [request for request, _, _ in planned]
+        full = False
         for request in [r for r in self._running if r.sequence is None or r.left > 1]:
             if room <= 0:
                 break
@@ -157,6 +158,9 @@ class Scheduler:
             if request.sequence is None:
                 if any(self._reads_for(other, request) for other in reading):
                     continue  # what that one reads now will be there for this one
+                full = full or not self._can_begin(request, room)
+                if full:
+                    continue  # nor may those behind it begin: it would wait for ever
                 try:
                     request.sequence = self.pages.begin(request.tokens, reuse=request.reuse)
                 except Exception as error:  # a block is copied here
@@ -171,6 +175,14 @@ class Scheduler:
                 planned.append((request, count, []))
                 room -= count
         return [plan for plan in planned if plan[0].sequence is not None]  # the others were preempted
+
+    def _can_begin(self, request: Request, count: int) -> bool:
+        """Whether there is room for its first `count` tokens; alone it may try, and be told it is too long.
+
+        Beginning without would drive out what is remembered, only to give way to an older one at once.
+        """
+        needed = -(-min(len(request.tokens), count) // self.pages.size)
+        return self.pages.available >= needed or all(r.sequence is None for r in self._running)
 
     def _reads_for(self, one: Request, other: Request) -> bool:
         """Whether `one` is reading what `other` could take over, as whole blocks."""
