@@ -5,7 +5,6 @@ drawn and used for every layer, so writing takes as long as the disk needs.
 """
 
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,7 +16,7 @@ from torch import Tensor
 from llavakit.checkpoint import open_source
 from llavakit.checkpoint.folder import write_folder
 from llavakit.checkpoint.gguf_write import write_gguf
-from llavakit.checkpoint.locate import embedded_folder
+from llavakit.checkpoint.locate import cache_folder, embedded_folder
 from llavakit.checkpoint.source import Description, Own, Source
 from llavakit.checkpoint.tensors import Tensors
 from llavakit.config import ImageConfig, LanguageConfig, LlavaConfig, VisionConfig
@@ -120,16 +119,9 @@ def write_random(
     write_folder(Source(said, tokenizer, Noise(config, dtype)), folder)
 
 
-def cache_folder() -> Path:
-    """Where models for measuring are kept; it may be deleted at any time."""
-    if ours := os.environ.get("LLAVAKIT_CACHE"):
-        return Path(ours) / "bench"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llavakit" / "bench"
-
-
 def kept_model(name: str, layers: int) -> Path:
     """The folder of a random LLaVA, written first where it is not there yet."""
-    folder = cache_folder() / f"{name}-{layers}-v{_VERSION}"
+    folder = cache_folder() / "bench" / f"{name}-{layers}-v{_VERSION}"
     if not (folder / "config.json").is_file():
         write_random(folder, name, layers)
     return folder
@@ -145,7 +137,7 @@ def kept_gguf(model: Path) -> dict[str, str]:
     changed = max(path.stat().st_mtime_ns for path in model.iterdir())
     digest = blake2b(f"{model.resolve()} {changed}".encode(), digest_size=4).hexdigest()
     name = model.resolve().name
-    folder = cache_folder() / f"{name}-{digest}-gguf-v{_VERSION}"
+    folder = cache_folder() / "bench" / f"{name}-{digest}-gguf-v{_VERSION}"
     files = {"model": f"{name}-{_SCHEME}.gguf", "mmproj": f"mmproj-{name}-f16.gguf"}
     if not folder.is_dir():
         write_gguf(open_source(model), folder, _SCHEME, name)

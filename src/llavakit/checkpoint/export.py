@@ -1,7 +1,7 @@
 """A model in any format that can be opened, written in any that can be written. Nothing is ever whole in
 memory: weights are read, packed and written a few at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,7 +15,7 @@ from llavakit.checkpoint.gguf_write import write_gguf
 from llavakit.checkpoint.original import write_original
 from llavakit.checkpoint.packed import quantised
 from llavakit.checkpoint.source import Source
-from llavakit.checkpoint.tensors import Tensors
+from llavakit.checkpoint.tensors import Tensors, Wrapped
 from llavakit.config import Quantization, Scheme
 from llavakit.errors import UsageError, nearest
 
@@ -63,27 +63,13 @@ def export(
         write_folder(quantised(watched, plan) if plan else watched, folder, dtype=dtype)
 
 
-class _Watched(Tensors):
+class _Watched(Wrapped):
     """`inner`, and somebody is told what is read of it."""
 
     def __init__(self, inner: Tensors, on_read: Callable[[str], None]) -> None:
-        self._inner, self._on_read = inner, on_read
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._inner)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self._inner.shape(name)
-
-    def dtype(self, name: str) -> torch.dtype:
-        return self._inner.dtype(name)
+        super().__init__(inner)
+        self._on_read = on_read
 
     def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
         self._on_read(name)
-        return self._inner.read(name, dtype, device)
-
-    def told(self, name: str) -> str:
-        return self._inner.told(name)
-
-    def files(self) -> set[Path]:
-        return self._inner.files()
+        return super().read(name, dtype, device)

@@ -6,7 +6,7 @@ PEFT names a layer as the model it trained did, behind "base_model.model.": `…
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from llavakit.checkpoint.json_file import read_json
-from llavakit.checkpoint.tensors import Renamed, Safetensors, Tensors, TorchFiles
+from llavakit.checkpoint.tensors import Renamed, Safetensors, Tensors, TorchFiles, Wrapped
 from llavakit.errors import CheckpointError, nearest
 
 CONFIG = "adapter_config.json"
@@ -128,7 +128,7 @@ def _scale(config: dict[str, Any], layer: str, rank: int, where: Path) -> float:
     return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
-class Merged(Tensors):
+class Merged(Wrapped):
     """`base` with LoRA's deltas added: W + scale · B · A in float32, then in the type that is wanted.
 
     Args:
@@ -140,7 +140,8 @@ class Merged(Tensors):
     """
 
     def __init__(self, base: Tensors, deltas: Mapping[str, Delta], factors: Tensors, where: str) -> None:
-        self._base, self._deltas, self._factors = base, deltas, factors
+        super().__init__(base)
+        self._deltas, self._factors = deltas, factors
         there = set(base)
         wrong = []
         for name, delta in deltas.items():
@@ -153,25 +154,13 @@ class Merged(Tensors):
             more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
             raise CheckpointError(f"{where} was trained on another base: {wrong[0]}{more}")
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._base)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self._base.shape(name)
-
-    def dtype(self, name: str) -> torch.dtype:
-        return self._base.dtype(name)
-
     def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
         if name not in self._deltas:
-            return self._base.read(name, dtype, device)
+            return self._inner.read(name, dtype, device)
         delta = self._deltas[name]
         a, b = (self._factors.read(factor, torch.float32, device) for factor in (delta.a, delta.b))
-        exact = torch.addmm(self._base.read(name, torch.float32, device), b, a, alpha=delta.scale)
+        exact = torch.addmm(self._inner.read(name, torch.float32, device), b, a, alpha=delta.scale)
         return exact.to(dtype or self.dtype(name))
 
-    def told(self, name: str) -> str:
-        return self._base.told(name)
-
     def files(self) -> set[Path]:
-        return self._base.files() | self._factors.files()
+        return self._inner.files() | self._factors.files()

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from llavakit.checkpoint.source import Source
-from llavakit.checkpoint.tensors import Tensors
+from llavakit.checkpoint.tensors import Tensors, Wrapped
 from llavakit.config import Quantization, Scheme
 from llavakit.errors import UsageError
 from llavakit.model import Llava
@@ -40,11 +39,12 @@ def quantised(source: Source, plan: Quantization) -> Source:
     )
 
 
-class Packed(Tensors):
+class Packed(Wrapped):
     """`inner`, with what `pack` makes of their weights in the place of the layers in `schemes`."""
 
     def __init__(self, inner: Tensors, schemes: dict[str, Scheme], group_size: int) -> None:
-        self._inner, self._schemes, self._group_size = inner, schemes, group_size
+        super().__init__(inner)
+        self._schemes, self._group_size = schemes, group_size
         self._layer: dict[str, str] = {}  # a packed tensor -> its layer
         self._empty: dict[str, Tensor] = {}  # … -> one of its shape and type, without memory
         self._packed: dict[str, Tensor] = {}  # of the layer read last: its parts are asked for in a row
@@ -77,9 +77,6 @@ class Packed(Tensors):
     def told(self, name: str) -> str:
         layer = self._layer.get(name)
         return self._inner.told(name if layer is None else f"{layer}.weight")
-
-    def files(self) -> set[Path]:
-        return self._inner.files()
 
     def _pack(self, layer: str, weight: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
         group = group_of(weight.shape[1], self._group_size)

@@ -250,22 +250,42 @@ class Joined(Tensors):
         return set().union(*(part.files() for part in set(self._home.values())))
 
 
-class Widened(Tensors):
-    """`inner`, where the tensors in `names` have `rows` rows: their own, and zeros below."""
+class Wrapped(Tensors):
+    """`inner` as it is: for sets that change some of it."""
 
-    def __init__(self, inner: Tensors, names: Sequence[str], rows: int) -> None:
-        self._inner, self._rows = inner, rows
-        self._names = {name for name in names if name in set(inner) and inner.shape(name)[0] < rows}
+    def __init__(self, inner: Tensors) -> None:
+        self._inner = inner
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._inner)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        shape = self._inner.shape(name)
-        return (self._rows, *shape[1:]) if name in self._names else shape
+        return self._inner.shape(name)
 
     def dtype(self, name: str) -> torch.dtype:
         return self._inner.dtype(name)
+
+    def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
+        return self._inner.read(name, dtype, device)
+
+    def told(self, name: str) -> str:
+        return self._inner.told(name)
+
+    def files(self) -> set[Path]:
+        return self._inner.files()
+
+
+class Widened(Wrapped):
+    """`inner`, where the tensors in `names` have `rows` rows: their own, and zeros below."""
+
+    def __init__(self, inner: Tensors, names: Sequence[str], rows: int) -> None:
+        super().__init__(inner)
+        self._rows = rows
+        self._names = {name for name in names if name in set(inner) and inner.shape(name)[0] < rows}
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        shape = self._inner.shape(name)
+        return (self._rows, *shape[1:]) if name in self._names else shape
 
     def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
         stored = self._inner.read(name, dtype, device)
@@ -274,12 +294,6 @@ class Widened(Tensors):
         wide = stored.new_zeros(self.shape(name))
         wide[: len(stored)] = stored
         return wide
-
-    def told(self, name: str) -> str:
-        return self._inner.told(name)
-
-    def files(self) -> set[Path]:
-        return self._inner.files()
 
 
 def open_weights(folder: Path, stem: str = "model") -> Tensors:

@@ -12,6 +12,11 @@ from torch import Tensor
 
 from llavakit.config import Layout
 
+MEMORY_RAN_OUT = (
+    "memory ran out: take fewer or shorter conversations at a time (cache_tokens), "
+    "or smaller weights (--quantize int4)"
+)
+
 
 @dataclass(frozen=True)
 class Chunk:

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from llavakit.config import LanguageConfig, Layout
-from llavakit.engine.backend import Chunk, Interrupted
+from llavakit.engine.backend import MEMORY_RAN_OUT, Chunk, Interrupted
 from llavakit.errors import LlavaError
 from llavakit.model import Llava
+from llavakit.model.language.decoder import causal_mask
 
 _BLOCK = 32  # positions: a conversation wastes half a block, and what is shared is shared in whole ones
 
@@ -184,8 +185,7 @@ def _slots(blocks: Sequence[int]) -> Tensor:
 
 def _mask(queries: Tensor, keys: int, window: int | None) -> Tensor:
     """(query, key) bool: True where a query at that position may look."""
-    distance = queries[:, None] - torch.arange(keys)
-    return (distance >= 0) & (distance < window) if window is not None else distance >= 0
+    return causal_mask(queries[None], torch.arange(keys)[None], window)[0, 0]
 
 
 @contextmanager
@@ -196,7 +196,4 @@ def _explained() -> Iterator[None]:
     except RuntimeError as error:  # torch.OutOfMemoryError is one; a CPU's allocator has no class of its own
         if "out of memory" not in (said := str(error)) and "can't allocate memory" not in said:
             raise
-        raise LlavaError(
-            "memory ran out: take fewer or shorter conversations at a time (cache_tokens), "
-            "or smaller weights (--quantize int4)"
-        ) from None
+        raise LlavaError(MEMORY_RAN_OUT) from None

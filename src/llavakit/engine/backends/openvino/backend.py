@@ -14,7 +14,7 @@ from torch import Tensor
 from llavakit.checkpoint.folder import WORDS
 from llavakit.checkpoint.tensors import Tensors
 from llavakit.config import Layout, LlavaConfig, Quantization, Scheme
-from llavakit.engine.backend import Chunk, Interrupted
+from llavakit.engine.backend import MEMORY_RAN_OUT, Chunk, Interrupted
 from llavakit.engine.backends.openvino.graph import BLOCK, language_graph, layer_graph
 from llavakit.engine.backends.openvino.memory import lazily, release
 from llavakit.engine.backends.openvino.ops import Layers
@@ -220,10 +220,7 @@ def _explained() -> Iterator[None]:
         said = str(error).lower()
         if not isinstance(error, MemoryError) and not any(words in said for words in _NO_MEMORY):
             raise
-        raise LlavaError(
-            "memory ran out: take fewer or shorter conversations at a time (cache_tokens), "
-            "or smaller weights (--quantize int4)"
-        ) from None
+        raise LlavaError(MEMORY_RAN_OUT) from None
 
 
 _NO_MEMORY = ("bad_alloc", "bad alloc", "failed to allocate", "cannot allocate", "out of memory")

@@ -7,11 +7,11 @@ safetensors files that `llava export --quantize` writes, and memory-mapped like 
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 
 from llavakit.checkpoint.atomic import atomic_folder
 from llavakit.checkpoint.json_file import write_json
+from llavakit.checkpoint.locate import cache_folder
 from llavakit.checkpoint.packed import quantised
 from llavakit.checkpoint.source import Source
 from llavakit.checkpoint.tensors import Renamed, Safetensors, Tensors, TorchFiles, weight_files
@@ -25,13 +25,6 @@ _ENTRY = "entry.json"  # each file's size: what is not whole is known by it
 _SHARD = 2**28  # bytes; writing takes twice as much memory
 
 log = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """`LLAVAKIT_CACHE`, else `llavakit` where this system's user keeps caches."""
-    if own := os.environ.get("LLAVAKIT_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llavakit"
 
 
 def opened(source: Source, plan: Quantization | None, cache: Path | None) -> tuple[LlavaConfig, Tensors]:
