@@ -2,15 +2,15 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from torch import Tensor
 
 from assemble import byte_tokenizer
-from llavakit.checkpoint import Checkpoint, load, open_source
+from llavakit.checkpoint import Checkpoint, build, load, open_source, quantised
 from llavakit.checkpoint.folder import as_source
 from llavakit.config import (
     ImageConfig,
@@ -64,7 +64,7 @@ def on_torch(model: Llava, tokens: int = 1024) -> Backend:
 def on_openvino(model: Llava, tokens: int = 1024) -> Backend:
     pytest.importorskip("openvino")
     checkpoint = Checkpoint(model, byte_tokenizer(), ImageConfig(size=32), "chatml")
-    return open_backend(as_source(checkpoint), None, exact=True, tokens=tokens)
+    return open_backend(as_source(checkpoint), exact=True, tokens=tokens)
 
 
 Open = Callable[..., Backend]
@@ -249,6 +249,16 @@ def test_tiles_are_joined_as_in_the_reference(open_one: Open) -> None:
     assert all(gap(a, b) < CLOSE for a, b in zip(ours, theirs, strict=True))
 
 
+@every
+def test_a_cache_takes_memory_only_where_something_is_written(open_one: Open) -> None:
+    open_one(small(), tokens=32)  # libraries take some of their own
+    process = psutil.Process()
+    before = process.memory_info().rss
+    backend = open_one(small(), tokens=2**20)  # 1.6 GB
+    read(backend, embeds(backend, 40), [2**14, 2**14 + 1])
+    assert process.memory_info().rss - before < 2**28
+
+
 def tiny_prompt(backend: Backend) -> Tensor:
     """A picture of noise among words: more than a block."""
     model = load("tiny").model.config
@@ -274,7 +284,7 @@ def tiny_reference() -> Backend:
 
 def test_openvino_says_word_for_word_what_the_reference_says() -> None:
     pytest.importorskip("openvino")
-    backend, reference = open_backend(open_source("tiny"), None, exact=True, tokens=256), tiny_reference()
+    backend, reference = open_backend(open_source("tiny"), exact=True, tokens=256), tiny_reference()
     prompt = tiny_prompt(reference)
     assert gap(tiny_prompt(backend), prompt) < 1e-3  # features are of the size of 50
     assert greedy(backend, prompt, 32) == greedy(reference, prompt, 32)
@@ -282,13 +292,20 @@ def test_openvino_says_word_for_word_what_the_reference_says() -> None:
 
 # Two to three times what was measured (6e-5, 4e-4, 0.02): nearly all of it are the weights' bits.
 @pytest.mark.parametrize(("scheme", "most"), [(None, 2e-4), ("int8", 1e-3), ("int4", 0.05)])
-def test_few_bits_move_the_odds_but_little(scheme: Scheme | None, most: float, tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
-    plan = Quantization(scheme=scheme, group_size=32) if scheme else None
-    backend = open_backend(open_source("tiny"), plan, exact=False, tokens=256, cache=tmp_path)
+@pytest.mark.parametrize("computes", ["openvino", "torch"])
+def test_few_bits_move_the_odds_but_little(computes: str, scheme: Scheme | None, most: float) -> None:
+    source = open_source("tiny")
+    if scheme is not None:
+        source = quantised(source, Quantization(scheme=scheme, group_size=32))
+    if computes == "openvino":
+        pytest.importorskip("openvino")
+        backend: Backend = open_backend(source, exact=False, tokens=256)
+    else:
+        backend = TorchBackend(build(source, dtype=torch.bfloat16).model, 256)
     reference = tiny_reference()
     prompt = tiny_prompt(reference)
-    found, wanted = read(backend, prompt, list(range(8)), 50), read(reference, prompt, list(range(8)), 50)
+    found = read(backend, prompt.to(backend.words([0]).dtype), list(range(8)), 50)
+    wanted = read(reference, prompt, list(range(8)), 50)
     moved = torch.nn.functional.kl_div(
         found.log_softmax(-1), wanted.log_softmax(-1), reduction="batchmean", log_target=True
     )

@@ -1,8 +1,5 @@
-"""The OpenVINO backend's own affairs: packed weights, where they are kept, what it refuses."""
+"""The OpenVINO backend's own affairs: packed weights, memory, what it refuses."""
 
-import json
-import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -20,14 +17,11 @@ from llavakit.checkpoint.folder import as_source
 from llavakit.checkpoint.packed import quantised
 from llavakit.checkpoint.source import Source
 from llavakit.config import ImageConfig, Quantization, Scheme
+from llavakit.engine.backends.memory import release
 from llavakit.engine.backends.openvino import open_backend
 from llavakit.engine.backends.openvino.backend import OpenVINOBackend
-from llavakit.engine.backends.openvino.convert import cache_folder, opened
-from llavakit.engine.backends.openvino.memory import release
 from llavakit.errors import UsageError
 from llavakit.model import Llava
-
-INT8 = Quantization(scheme="int8")
 
 
 @pytest.fixture
@@ -42,8 +36,8 @@ def as_checkpoint(model: Llava) -> Checkpoint:
     return Checkpoint(model, byte_tokenizer(), ImageConfig(size=32), "chatml")
 
 
-def opened_exactly(source: Source, plan: Quantization | None, cache: Path | None = None) -> OpenVINOBackend:
-    return open_backend(source, plan, exact=True, tokens=256, cache=cache)
+def opened_exactly(source: Source) -> OpenVINOBackend:
+    return open_backend(source, exact=True, tokens=256)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -57,7 +51,7 @@ def test_packed_weights_are_the_numbers_that_torch_has(
     model = small(hidden_size=width, num_attention_heads=4, head_dim=16, qkv_bias=True).to(dtype)
     plan = Quantization(scheme=scheme, group_size=32)
     source = quantised(as_source(as_checkpoint(model)), plan)
-    backend, reference = opened_exactly(source, None), on_torch(packed(model, plan))
+    backend, reference = opened_exactly(source), on_torch(packed(model, plan))
     words = embeds(backend, 60)
     assert gap(read(backend, words, [0, 1], 40), read(reference, words, [0, 1], 40)) < CLOSE
     pixels = torch.randn(2, 3, 32, 32)
@@ -65,89 +59,9 @@ def test_packed_weights_are_the_numbers_that_torch_has(
     assert all(gap(a, b) < CLOSE for a, b in both)
 
 
-def test_weights_are_packed_once(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    cache = tmp_path / "cache"
-    first = opened_exactly(open_source(folder), INT8, cache)
-    words = embeds(first, 20)
-    assert "packing" in caplog.text
-    caplog.clear()
-    again = opened_exactly(open_source(folder), INT8, cache)
-    assert "packing" not in caplog.text
-    assert torch.equal(read(again, words, [0]), read(first, words, [0]))
-
-
-def entry(cache: Path) -> Path:
-    (found,) = (cache / "openvino").iterdir()
-    return found
-
-
-@pytest.mark.parametrize("damage", ["cut short", "a file gone", "not JSON", "no list"])
-def test_a_damaged_entry_is_made_anew(folder: Path, tmp_path: Path, damage: str) -> None:
-    cache = tmp_path / "cache"
-    _, whole = opened(open_source(folder), INT8, cache)
-    weights, listed = entry(cache) / "weights.safetensors", entry(cache) / "entry.json"
-    size = weights.stat().st_size
-    if damage == "cut short":
-        os.truncate(weights, size // 2)
-    elif damage == "a file gone":
-        weights.unlink()
-    elif damage == "not JSON":
-        listed.write_text("{")
-    else:
-        listed.unlink()
-    _, tensors = opened(open_source(folder), INT8, cache)
-    assert weights.stat().st_size == size
-    assert json.loads(listed.read_text()) == {"weights.safetensors": size}
-    assert set(tensors) == set(whole)
-
-
-def test_other_weights_or_bits_have_an_entry_of_their_own(folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    opened(open_source(folder), INT8, cache)
-    opened(open_source(folder), INT8.model_copy(update={"head": False}), cache)
-    assert len(list((cache / "openvino").iterdir())) == 2
-    os.utime(folder / "model.safetensors", (1, 1))
-    opened(open_source(folder), INT8, cache)
-    assert len(list((cache / "openvino").iterdir())) == 3
-
-
-def test_what_is_stored_as_it_is_wanted_is_not_copied(folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    _, plain = opened(open_source(folder), None, cache)
-    assert plain.files() == {folder / "model.safetensors"}
-    source = quantised(as_source(as_checkpoint(small())), INT8)
-    opened(source, None, cache)  # in memory: it stays there
-    assert not cache.exists()
-
-
-def test_a_write_that_fails_leaves_nothing(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = tmp_path / "cache"
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("llavakit.engine.backends.openvino.convert.write_json", full)
-    with pytest.raises(Exception, match="No space left"):
-        opened(open_source(folder), INT8, cache)
-    assert not list((cache / "openvino").iterdir())
-
-
-def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("LLAVAKIT_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert cache_folder() == Path.home() / ".cache" / "llavakit"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "llavakit"
-    monkeypatch.setenv("LLAVAKIT_CACHE", "~/here")
-    assert cache_folder() == Path.home() / "here"
-
-
 def test_the_files_may_go_once_the_model_is_open(folder: Path) -> None:
     """Their pages were let go of and are read again where they are needed, from what is still mapped."""
-    backend = opened_exactly(open_source(folder), None)
+    backend = opened_exactly(open_source(folder))
     words = embeds(backend, 40)
     first = read(backend, words, [0, 1])
     shutil.rmtree(folder)
@@ -170,7 +84,7 @@ def test_only_pages_of_files_are_let_go_of(folder: Path) -> None:
 def test_eight_bits_in_the_cache_are_close(window: int | None) -> None:
     model = small(sliding_window=window, num_key_value_heads=2)
     source = as_source(as_checkpoint(model))
-    backend, reference = open_backend(source, None, exact=False, tokens=256), on_torch(model)
+    backend, reference = open_backend(source, exact=False, tokens=256), on_torch(model)
     words = embeds(reference, 100)
     found, wanted = read(backend, words, [0, 1, 2, 3], 50), read(reference, words, [0, 1, 2, 3], 50)
     # 16 bits between the layers and 8 in the cache: 0.5 to 1 % of a logit; a wrong window, 20 % and more
@@ -180,13 +94,13 @@ def test_eight_bits_in_the_cache_are_close(window: int | None) -> None:
 def test_another_release_of_openvino_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openvino.__version__", "2027.1.0-1")
     with pytest.raises(UsageError, match=r"2027\.1\.0 .*llavakit\[cpu\]"):
-        opened_exactly(open_source("tiny"), None)
+        opened_exactly(open_source("tiny"))
 
 
 def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(UsageError, match=r"llavakit\[cpu\]"):
-        opened_exactly(open_source("tiny"), None)
+        opened_exactly(open_source("tiny"))
 
 
 def test_schemes_of_bitsandbytes_are_refused() -> None:
@@ -198,7 +112,7 @@ def test_schemes_of_bitsandbytes_are_refused() -> None:
         tensors=source.tensors,
     )
     with pytest.raises(UsageError, match="bnb-nf4"):
-        opened(told, None, None)
+        opened_exactly(told)
 
 
 def test_a_backend_that_goes_in_another_thread_leaves_the_process_alive() -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from llavakit.cache import cache_folder
 from llavakit.checkpoint import open_source
 from llavakit.checkpoint.folder import write_folder
 from llavakit.checkpoint.gguf_write import write_gguf
-from llavakit.checkpoint.locate import cache_folder, embedded_folder
+from llavakit.checkpoint.locate import embedded_folder
 from llavakit.checkpoint.source import Description, Own, Source
 from llavakit.checkpoint.tensors import Tensors
 from llavakit.config import ImageConfig, LanguageConfig, LlavaConfig, VisionConfig

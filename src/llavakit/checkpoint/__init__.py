@@ -1,6 +1,7 @@
 """Model folders in and out: where they are, what their configuration says, their weights."""
 
 from llavakit.checkpoint.folder import save
+from llavakit.checkpoint.kept import kept
 from llavakit.checkpoint.load import build, describe, load, load_clip, open_source
 from llavakit.checkpoint.locate import locate
 from llavakit.checkpoint.packed import quantised
@@ -10,6 +11,7 @@ __all__ = [
     "Checkpoint",
     "build",
     "describe",
+    "kept",
     "load",
     "load_clip",
     "locate",

@@ -1,7 +1,6 @@
 """From a model's name to its folder or file: the embedded model, a path, or the Hugging Face hub."""
 
 import json
-import os
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -27,13 +26,6 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 def embedded_folder() -> Path:
     """The folder of the model that ships with the package."""
     return Path(str(files("llavakit.tiny"))) / "weights"
-
-
-def cache_folder() -> Path:
-    """`LLAVAKIT_CACHE`, else `llavakit` where this system's user keeps caches."""
-    if own := os.environ.get("LLAVAKIT_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llavakit"
 
 
 def locate(model: str | Path, revision: str | None = None, *, weights: bool = True) -> Path:

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from llavakit import kernels
 from llavakit.config import TextTowerConfig, VisionConfig
 from llavakit.errors import UsageError, nearest
 
 
 def quick_gelu(x: Tensor) -> Tensor:
     """OpenAI CLIP's cheap GELU: x * sigmoid(1.702 x)."""
-    return x * torch.sigmoid(1.702 * x)
+    return kernels.gate(x, 1.702) if kernels.usable(x) else x * torch.sigmoid(1.702 * x)
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -47,14 +48,18 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, causal: bool) -> Tensor:
         batch, length, hidden = x.shape
-
-        def split(projected: Tensor) -> Tensor:  # (batch, length, hidden) -> (batch, head, length, head_dim)
-            return projected.view(batch, length, self.heads, -1).transpose(1, 2)
-
-        attended = F.scaled_dot_product_attention(
-            split(self.q_proj(x)), split(self.k_proj(x)), split(self.v_proj(x)), is_causal=causal
+        query, key, value = (
+            project(x).view(batch, length, self.heads, -1)  # (batch, token, head, head_dim)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
         )
-        merged: Tensor = self.out_proj(attended.transpose(1, 2).reshape(batch, length, hidden))
+        if kernels.usable(x) and kernels.takes_heads(hidden // self.heads):
+            past = 0 if causal else -1
+            each = zip(query, key, value, strict=True)
+            attended = torch.stack([kernels.attend_many(q, k, v, past=past) for q, k, v in each])
+        else:
+            query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+            attended = F.scaled_dot_product_attention(query, key, value, is_causal=causal).transpose(1, 2)
+        merged: Tensor = self.out_proj(attended.reshape(batch, length, hidden))
         return merged
 
 

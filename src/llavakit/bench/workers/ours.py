@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from llavakit import kernels
 from llavakit.bench.work import read_bytes
 from llavakit.bench.workers.serve import Contender, Figures, read_through, seconds, serve
 from llavakit.chat import question
@@ -55,9 +56,10 @@ class Ours(Contender):
         return "bfloat16" if asked == "auto" else asked
 
     def _products(self) -> str | None:
-        """PyTorch unpacks what is quantised; how other backends multiply it is theirs to know."""
-        unpacks = isinstance(self.llava.engine.backend, TorchBackend)
-        return self._dtype() if unpacks or self.llava.config.quantization is None else None
+        """PyTorch unpacks what is quantised; our kernels and other backends multiply whole numbers."""
+        plan = self.llava.config.quantization
+        unpacks = isinstance(self.llava.engine.backend, TorchBackend) and not (plan and kernels.take(plan))
+        return self._dtype() if unpacks or plan is None else None
 
     def vision(self, seed: int) -> Figures:
         pixels = torch.from_numpy(self.llava.encoder.pixels([self._picture(seed)]))

@@ -15,8 +15,8 @@ from llavakit.checkpoint.folder import WORDS
 from llavakit.checkpoint.tensors import Tensors
 from llavakit.config import Layout, LlavaConfig, Quantization, Scheme
 from llavakit.engine.backend import MEMORY_RAN_OUT, Chunk, Interrupted
+from llavakit.engine.backends.memory import lazily, release
 from llavakit.engine.backends.openvino.graph import BLOCK, language_graph, layer_graph
-from llavakit.engine.backends.openvino.memory import lazily, release
 from llavakit.engine.backends.openvino.ops import Layers
 from llavakit.engine.backends.openvino.vision import vision_graph
 from llavakit.errors import LlavaError
@@ -35,15 +35,23 @@ class OpenVINOBackend:
     """See `Backend`.
 
     Args:
-        tensors: the weights, as `convert.opened` gives them
+        tensors: the weights, in mapped files best
         exact, tokens, threads: as for `open_backend`
+        bits: its `cache_bits`
     """
 
     name = "openvino"
     block = BLOCK
 
     def __init__(
-        self, config: LlavaConfig, tensors: Tensors, *, exact: bool, tokens: int, threads: int | None
+        self,
+        config: LlavaConfig,
+        tensors: Tensors,
+        *,
+        exact: bool,
+        tokens: int,
+        bits: int,
+        threads: int | None,
     ) -> None:
         self.config = config
         self.context = config.language.context
@@ -57,7 +65,7 @@ class OpenVINOBackend:
         self._layers = Layers(tensors)
         self._stop = threading.Event()
         self._core = _core()
-        self._settings = _settings(self._core, config.quantization, exact, threads)
+        self._settings = _settings(self._core, config.quantization, exact, bits, threads)
         self._vision = self._compiled(vision_graph(config, self._layers))
         self._language = self._compiled(language_graph(config.language, self._layers))
         self._pool: dict[str, np.ndarray] = {}  # keys and values of each layer, (block, bytes)
@@ -68,6 +76,11 @@ class OpenVINOBackend:
                 self._pool[name] = pool.reshape(self.blocks, -1)
         self._share(self._language)
         self._first_steps()
+
+    @property
+    def token_bytes(self) -> int:
+        """What a token's keys and values take."""
+        return sum(int(pool.shape[1]) for pool in self._pool.values()) // BLOCK
 
     def _compiled(self, graph: Any) -> Any:
         return self._core.compile_model(graph, "CPU", self._settings).create_infer_request()
@@ -182,13 +195,18 @@ def _core() -> Any:
     return ov.Core()
 
 
-def _settings(core: Any, plan: Quantization | None, exact: bool, threads: int | None) -> dict[str, Any]:
+_CACHE = {8: "u8", 16: "f16", 32: "f32"}
+
+
+def _settings(
+    core: Any, plan: Quantization | None, exact: bool, bits: int, threads: int | None
+) -> dict[str, Any]:
     group = 0 if exact or plan is None else min(_GROUPS[plan.scheme], plan.group_size)
     fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "bf16" if fast and not exact else "f32",
-        "KV_CACHE_PRECISION": "f32" if exact else "u8",
+        "KV_CACHE_PRECISION": _CACHE[bits],
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,
     }
     return settings if threads is None else settings | {"INFERENCE_NUM_THREADS": threads}

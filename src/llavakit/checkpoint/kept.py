@@ -1,23 +1,24 @@
-"""Weights in the form that the graphs take: as they are stored where that is it, else packed once and kept.
+"""Weights as a backend wants them: as they are stored where that is it, else packed once and kept.
 
-A graph is built in a second from weights under our names, so that the weights alone are kept, as the
-safetensors files that `llava export --quantize` writes, and memory-mapped like any others.
+Packing takes minutes for a large model, mapping what was packed before a second. What is kept are the
+safetensors files that `llava export --quantize` writes.
 """
 
 import hashlib
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
+from llavakit.cache import cache_folder
 from llavakit.checkpoint.atomic import atomic_folder
 from llavakit.checkpoint.json_file import write_json
-from llavakit.checkpoint.locate import cache_folder
 from llavakit.checkpoint.packed import quantised
 from llavakit.checkpoint.source import Source
 from llavakit.checkpoint.tensors import Renamed, Safetensors, Tensors, TorchFiles, weight_files
 from llavakit.checkpoint.weights import write
-from llavakit.config import LlavaConfig, Quantization
-from llavakit.errors import CheckpointError, UsageError
+from llavakit.config import Quantization
+from llavakit.errors import CheckpointError
 
 _FORMAT = 1  # of the entries; raised when `pack` or the files change
 _STEM = "weights"
@@ -27,33 +28,31 @@ _SHARD = 2**28  # bytes; writing takes twice as much memory
 log = logging.getLogger(__name__)
 
 
-def opened(source: Source, plan: Quantization | None, cache: Path | None) -> tuple[LlavaConfig, Tensors]:
-    """The configuration and the weights as a graph takes them.
+def kept(source: Source, plan: Quantization | None, cache: Path | None = None) -> Source:
+    """`source` with weights as `plan` wants them, in files that can be mapped: its own, or the cache's.
 
     They are packed, and written to the cache, where `plan` asks for it or where reading them would
     compute them (GGUF, LoRA); a model that is in memory stays there.
 
+    Args:
+        cache: None: see `cache_folder`
+
     Raises:
-        UsageError: bitsandbytes' schemes, or weights that are quantised already, in another way.
+        UsageError: weights that are quantised already, in another way.
         CheckpointError: the source is damaged, or the cache cannot be written.
     """
     wanted = quantised(source, plan) if plan is not None else source
-    config, tensors = wanted.said.config, wanted.tensors
-    if config.quantization is not None and config.quantization.scheme not in ("int8", "int4"):
-        raise UsageError(
-            f"the backend openvino has no {config.quantization.scheme}: take int8 or int4, "
-            "or the backend torch"
-        )
+    tensors = wanted.tensors
     if _is_mapped(tensors) or not tensors.files():
-        return config, tensors
-    folder = (cache or cache_folder()) / "openvino" / f"{_name(source)}-{_key(source, plan)}"
-    if (kept := _kept(folder)) is None:
+        return wanted
+    folder = (cache or cache_folder()) / "packed" / f"{_name(source)}-{_key(source, plan)}"
+    if (found := _found(folder)) is None:
         log.info("packing the weights of %s into %s, once", source.said.folder, folder)
         with atomic_folder(folder, (_ENTRY, f"{_STEM}*"), lambda _: True) as partial:  # a damaged one too
             write(tensors, partial, shard_bytes=_SHARD, stem=_STEM)
             write_json(partial, {_ENTRY: {file.name: file.stat().st_size for file in partial.iterdir()}})
-        kept = Safetensors(weight_files(folder, _STEM))
-    return config, kept
+        found = Safetensors(weight_files(folder, _STEM))
+    return replace(wanted, tensors=found)
 
 
 def _is_mapped(tensors: Tensors) -> bool:
@@ -62,7 +61,7 @@ def _is_mapped(tensors: Tensors) -> bool:
     return isinstance(tensors, Safetensors | TorchFiles)
 
 
-def _kept(folder: Path) -> Tensors | None:
+def _found(folder: Path) -> Tensors | None:
     """A cache entry's weights, if all of it is there."""
     try:
         sizes = json.loads((folder / _ENTRY).read_text(encoding="utf-8"))
