@@ -9,8 +9,9 @@ from typing import Any, Self, get_args
 import psutil
 import torch
 
+from llavakit import kernels
 from llavakit.chat import Chat, Images, question
-from llavakit.checkpoint import Checkpoint, build, open_source, quantised
+from llavakit.checkpoint import Checkpoint, build, kept, open_source, quantised
 from llavakit.config import LlavaConfig, Quantization, Scheme
 from llavakit.engine import Backend, Engine, Reply, make_sampling
 from llavakit.engine.backends.torch_backend import TorchBackend
@@ -38,6 +39,7 @@ class LLaVA:
         *,
         backend: Backend | None = None,
         cache_tokens: int | None = None,
+        compiled: bool | None = None,
         image_tokens: int | None = None,
         lookup: bool = False,
     ) -> None:
@@ -58,7 +60,7 @@ class LLaVA:
         if backend is None:
             parameter = next(checkpoint.model.parameters())
             tokens = cache_tokens or default_cache_tokens(self.config, parameter.dtype, parameter.device)
-            backend = TorchBackend(checkpoint.model, tokens)
+            backend = TorchBackend(checkpoint.model, tokens, compiled=compiled)
         self.engine = Engine(backend, self.encoder, checkpoint.eos_token_ids, lookup=lookup)
 
     @classmethod
@@ -75,6 +77,7 @@ class LLaVA:
         vision_tower: str | Path | None = None,
         backend: str = "auto",
         cache_tokens: int | None = None,
+        compiled: bool | None = None,
         image_tokens: int | None = None,
         lookup: bool = False,
     ) -> Self:
@@ -91,9 +94,12 @@ class LLaVA:
             base: for a LoRA or a connector alone: the model it was trained on
             vision_tower: for an original checkpoint whose tower cannot be had as its config.json says
             backend: "torch"; "openvino" (on CPUs; `pip install 'llavakit[cpu]'`), whose `model` has shapes
-                but no weights; "auto": OpenVINO for large models on a CPU, where it is installed
+                but no weights; "auto": OpenVINO, where it is installed, for large models on a CPU that our
+                kernels are not for (they are for 8 and 4 bits on x86-64 with AVX-512 VNNI)
             cache_tokens: how many tokens of conversations, all together, are kept to be read on; None: a
                 quarter of the memory that is free, at most eight contexts
+            compiled: pass layers through torch.compile: a minute when a shape first comes up, faster from
+                then on; None: on a GPU with weights of 8 or 4 bits
             image_tokens: keep so many of a picture's tokens, those that differ most: faster, and less exact
             lookup: guess tokens from what was said before; answers stay the same
 
@@ -110,23 +116,25 @@ class LLaVA:
         source = open_source(
             model, revision=revision, base=base, vision_tower=vision_tower, template=template
         )
-        packed = source if plan is None else quantised(source, plan)
-        config = packed.said.config
-        if pick_backend(backend, place, config) == "openvino":
+        config = (source if plan is None else quantised(source, plan)).said.config
+        chosen = pick_backend(backend, place, config, named)
+        options: dict[str, Any] = {"image_tokens": image_tokens, "lookup": lookup}
+        if chosen == "openvino":
             from llavakit.engine.backends.openvino import open_backend
 
             check_memory(config, torch.bfloat16, place, str(model))
-            # Its cache has 8 bits a number. It is given the plan, to pack the weights once and keep them.
+            source = kept(source, plan)
+            # Its cache has 8 bits a number.
             tokens = cache_tokens or default_cache_tokens(config, torch.uint8, place)
-            computes = open_backend(source, plan, exact=named is torch.float32, tokens=tokens)
-            checkpoint = build(packed, weights=False)
-            return cls(checkpoint, str(model), backend=computes, image_tokens=image_tokens, lookup=lookup)
+            computes = open_backend(source, exact=named is torch.float32, tokens=tokens)
+            return cls(build(source, weights=False), str(model), backend=computes, **options)
         wanted = named or _auto_dtype(place, config)
         check_memory(config, wanted, place, str(model))
-        checkpoint = build(packed, dtype=wanted, device=place)
-        return cls(
-            checkpoint, str(model), cache_tokens=cache_tokens, image_tokens=image_tokens, lookup=lookup
-        )
+        if plan is not None:
+            slow = place.type == "cpu" and memory_needed(config, None) > _LARGE  # to pack every time
+            source = (kept if slow and not plan.scheme.startswith("bnb") else quantised)(source, plan)
+        checkpoint = build(source, dtype=wanted, device=place)
+        return cls(checkpoint, str(model), cache_tokens=cache_tokens, compiled=compiled, **options)
 
     @property
     def config(self) -> LlavaConfig:
@@ -214,17 +222,18 @@ BACKENDS = ("torch", "openvino")
 _LARGE = 10**9  # bytes of weights: below, PyTorch has answered before OpenVINO has compiled
 
 
-def pick_backend(backend: str, device: torch.device, config: LlavaConfig) -> str:
+def pick_backend(backend: str, device: torch.device, config: LlavaConfig, dtype: torch.dtype | None) -> str:
     """What computes; see `backend` of `LLaVA.from_pretrained`.
 
     Raises:
         UsageError: an unknown one, or one that cannot compute there.
     """
     if backend == "auto":
-        scheme = config.quantization.scheme if config.quantization else None
-        suits = device.type == "cpu" and not (scheme or "").startswith("bnb")
-        large = suits and find_spec("openvino") is not None and memory_needed(config, None) > _LARGE
-        return "openvino" if large else "torch"
+        plan = config.quantization
+        suits = device.type == "cpu" and not (plan is not None and plan.scheme.startswith("bnb"))
+        ours = plan is not None and dtype is not torch.float32 and kernels.take(plan)
+        large = suits and not ours and memory_needed(config, None) > _LARGE
+        return "openvino" if large and find_spec("openvino") is not None else "torch"
     if backend not in BACKENDS:
         raise UsageError(f"unknown backend {backend!r} ({nearest(backend, ('auto', *BACKENDS))})")
     if backend == "openvino" and device.type != "cpu":

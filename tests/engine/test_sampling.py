@@ -4,10 +4,11 @@ from typing import ClassVar
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.generation import logits_process as theirs
 
 from llavakit.engine import Sampling, make_sampling
-from llavakit.engine.sampling import Sampler
+from llavakit.engine.sampling import Sampler, draw_together
 from llavakit.errors import UsageError
 from llavakit.llava import LLaVA
 
@@ -69,6 +70,79 @@ def test_temperature_0_takes_the_likeliest_and_so_does_one_too_small_to_divide_b
     logits = torch.tensor([1.0, 3.0, 2.0])
     for temperature in (0, 0.0, 1e-45, 1e-5):
         assert Sampler(Sampling(temperature=temperature), []).draw(logits) == 1
+
+
+MIXED = [
+    {}, {"temperature": 0.7}, {"temperature": 1.0, "top_k": 5}, {"temperature": 1.3, "top_p": 0.8},
+    {"temperature": 1.0, "top_k": 999}, {"temperature": 0.9, "top_k": 20, "top_p": 0.6},
+    {"temperature": 1.0, "top_p": 1e-6}, {"temperature": 1e-5, "top_k": 3},
+]  # fmt: skip
+
+
+def test_tokens_drawn_together_are_those_drawn_alone():
+    """Whatever settings share a step, and however many rows one of them has."""
+    together = [Sampler(Sampling(seed=i, **settings), []) for i, settings in enumerate(MIXED)]
+    alone = [Sampler(Sampling(seed=i, **settings), []) for i, settings in enumerate(MIXED)]
+    logits = torch.randn(100, sum(range(1, 9)), VOCAB, generator=torch.Generator().manual_seed(0)) * 4
+    for step in logits:
+        drawn = draw_together(step, [(sampler, i + 1) for i, sampler in enumerate(together)])
+        for sampler, token in zip(
+            [s for i, s in enumerate(together) for _ in range(i + 1)], drawn, strict=True
+        ):
+            sampler.took(token)
+        rows = iter(step)
+        assert drawn == [s.draw(next(rows)) for i, s in enumerate(alone) for _ in range(i + 1)]
+
+
+def test_a_guess_that_was_wrong_uses_nobodys_luck_up():
+    settings = Sampling(temperature=1.0, seed=0)
+    logits = torch.randn(3, VOCAB, generator=torch.Generator().manual_seed(0))
+    guessing, plain = Sampler(settings, []), Sampler(settings, [])
+    first, *_ = draw_together(logits, [(guessing, 3)])
+    guessing.took(first)  # the two after it are for nothing
+    assert [first, guessing.draw(logits[1])] == [plain.draw(logits[0]), plain.draw(logits[1])]
+
+
+def test_rows_that_are_not_finite_are_told_from_the_others():
+    logits = torch.zeros(4, VOCAB)
+    logits[:, 7] = 1
+    logits[1, 3], logits[3, 0] = torch.nan, torch.inf
+    for settings in (Sampling(), Sampling(temperature=1e-3)):
+        sampler = Sampler(settings, [])
+        assert draw_together(logits, [(sampler, 4)]) == [7, -1, 7, -1]
+    assert draw_together(logits[:0], [(sampler, 0)]) == []
+
+
+@pytest.mark.parametrize("luck", [0.0, 0.5, 1 - 2**-53])
+def test_what_has_no_odds_is_never_drawn(luck, monkeypatch):
+    """Wherever it stands: also where the sums of odds begin, and where they end."""
+    monkeypatch.setattr(Sampler, "luck", lambda self, count: [luck] * count)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        logits = torch.randn(32000, generator=generator)
+        possible = torch.randint(0, 32000, (7,), generator=generator)
+        masked = torch.full_like(logits, -torch.inf).index_copy(0, possible, logits[possible])
+        assert Sampler(Sampling(temperature=1.0), []).draw(masked) in possible
+
+
+def test_the_host_waits_for_nothing_until_all_are_drawn():
+    """No operation whose result, or its size, the host must know: each would stop a GPU."""
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            seen.append(str(function))
+            return function(*args, **(kwargs or {}))
+
+    seen: list[str] = []
+    samplers = [Sampler(Sampling(seed=0, **settings), []) for settings in MIXED]
+    for sampler in samplers:
+        sampler.luck(1)  # the host's own
+    with Watch():
+        draw_together(torch.randn(len(MIXED), VOCAB), [(sampler, 1) for sampler in samplers])
+    assert "aten.cumsum.default" in seen
+    assert not [
+        name for name in seen if "local_scalar" in name or "nonzero" in name or "masked_select" in name
+    ]
 
 
 def test_the_same_seed_says_the_same_and_another_does_not(llava: LLaVA):

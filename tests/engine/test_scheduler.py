@@ -48,6 +48,27 @@ def test_prompts_read_in_chunks_beside_answers_are_answered_as_alone(llava: LLaV
     assert engine.counters.steps > longest / 24
 
 
+def test_a_step_looks_words_up_once_and_draws_once_for_all(llava: LLaVA, monkeypatch):
+    """A GPU is asked, and waited for, once a step and not once an answer."""
+    engine, asked = fresh_engine(llava), prompts(llava, 6)
+    drawn: list[int] = []
+    looked_up: list[int] = []
+    draw, words = scheduler_module.draw_together, engine.backend.words
+    monkeypatch.setattr(
+        scheduler_module,
+        "draw_together",
+        lambda logits, wanted: drawn.append(len(logits)) or draw(logits, wanted),
+    )
+    monkeypatch.setattr(engine.backend, "words", lambda ids: looked_up.append(len(ids)) or words(ids))
+    for settings in (Sampling(max_new_tokens=9), Sampling(max_new_tokens=9, temperature=1.0)):
+        engine.complete(asked, settings)
+        drawn.clear()
+        looked_up.clear()
+        engine.complete(asked, settings)  # all is read but the last token of each prompt
+        assert drawn == [6] * 9
+        assert looked_up == [*[1] * 6, *[6] * 8]
+
+
 def test_an_answer_goes_on_while_a_long_prompt_is_read(llava: LLaVA, small_steps):
     engine = fresh_engine(llava)
     short, long = llava.encoder.encode([user("Hi")]), llava.encoder.encode([user(WORDS * 10)])

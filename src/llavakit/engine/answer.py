@@ -63,7 +63,7 @@ class Answer:
         self.done = False
         self._ends = ends
         guide = make_guide(sampling, encoder.tokenizer, ends)
-        self._sampler = Sampler(sampling, prompt.ids, guide)
+        self.sampler = Sampler(sampling, prompt.ids, guide)
         self._characters = TextStream(encoder.tokenizer)
         stops = encoder.template.stop if guide is None else ()  # a form says itself where it ends
         self._shown = StopStream((*stops, *sampling.stop))
@@ -76,9 +76,17 @@ class Answer:
         """How many more tokens it may have."""
         return self.limit - len(self.reply.ids)
 
-    def take(self, logits: Tensor) -> str:
-        """Draw the next token from logits (vocab,); the text that may now be shown."""
-        token = self._sampler.draw(logits)
+    def take(self, logits: Tensor, drawn: int | None = None) -> str:
+        """Draw the next token from logits (vocab,); the text that may now be shown.
+
+        Args:
+            drawn: what `draw_together` drew from them
+        """
+        if drawn is None or not self.sampler.foresees:
+            token = self.sampler.draw(logits)
+        else:
+            token = drawn
+            self.sampler.took(token)
         self._clock()
         if token in self._ends:
             return self._end("stop")

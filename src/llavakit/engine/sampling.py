@@ -2,14 +2,17 @@
 
 import json
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from llavakit.engine.transfer import sent
 from llavakit.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -123,51 +126,119 @@ class Sampler:
         self.sampling = sampling
         self._guide = guide
         self._seen = set(prompt)
+        self._luck: deque[float] = deque()  # of tokens to come
         self._generator = torch.Generator()
         if sampling.seed is None:
             self._generator.seed()
         else:
             self._generator.manual_seed(int(sampling.seed))
 
+    @property
+    def foresees(self) -> bool:
+        """Whether a token may be drawn before those that come before it are known; see `draw_together`."""
+        return self._guide is None and self.sampling.repetition_penalty == 1
+
+    def luck(self, count: int) -> list[float]:
+        """Numbers from 0 to below 1 that decide the next so many tokens, each its own whoever draws it."""
+        if _greedy(self.sampling):
+            return [0.0] * count
+        while len(self._luck) < count:
+            drawn = torch.rand((), dtype=torch.float64, generator=self._generator)
+            self._luck.append(float(drawn))
+        return list(islice(self._luck, count))
+
+    def took(self, token: int) -> None:
+        """Note the token that comes next."""
+        if self._luck:
+            self._luck.popleft()
+        self._seen.add(token)
+        if self._guide is not None:
+            self._guide.took(token)
+
     def draw(self, logits: Tensor) -> int:
-        """The next token from logits (vocab,).
+        """The next token from logits (vocab,), noted.
 
         Raises:
             LlavaError: no token can continue the form that is asked for.
         """
         if self._guide is not None:
             logits = self._guide.mask(logits)
-        scores = self.filtered(logits)
-        if self.sampling.temperature < _GREEDY:
-            token = int(scores.argmax())
-        else:
-            token = int(torch.multinomial(scores.softmax(-1).cpu(), 1, generator=self._generator))
-        self._seen.add(token)
-        if self._guide is not None:
-            self._guide.took(token)
+        scores = self._penalised(logits.float())[None]
+        token = int(_drawn(scores, [self.sampling], self.luck(1)))
+        self.took(token)
         return token
 
     def filtered(self, logits: Tensor) -> Tensor:
         """Logits (vocab,) as the settings change them; -inf: cannot be drawn."""
-        s = self.sampling
-        logits = logits.float()
-        if s.repetition_penalty != 1:
-            logits = self._penalised(logits)
-        if s.temperature < _GREEDY:
-            return logits
-        logits = logits / s.temperature
-        if 0 < s.top_k < len(logits):
-            least = logits.topk(s.top_k).values[-1]
-            logits = logits.masked_fill(logits < least, -torch.inf)
-        if s.top_p < 1:
-            ordered, index = logits.sort(descending=True)
-            likelihood = ordered.softmax(-1)
-            likelier = likelihood.cumsum(-1) - likelihood  # 0 for the first, which therefore stays
-            logits = logits.index_fill(0, index[1:][likelier[1:] >= s.top_p], -torch.inf)
-        return logits
+        scores = self._penalised(logits.float())
+        return scores if _greedy(self.sampling) else _filtered(scores[None], [self.sampling])[0]
 
     def _penalised(self, logits: Tensor) -> Tensor:
         """Divide (negative: multiply) the logits of tokens already seen (Keskar et al. 2019)."""
-        seen = torch.tensor(sorted(self._seen), dtype=torch.long, device=logits.device)
-        chosen, penalty = logits[seen], self.sampling.repetition_penalty
+        penalty = self.sampling.repetition_penalty
+        if penalty == 1:
+            return logits
+        seen = sent(sorted(self._seen), torch.int64, logits.device)
+        chosen = logits[seen]
         return logits.index_put((seen,), torch.where(chosen > 0, chosen / penalty, chosen * penalty))
+
+
+def draw_together(logits: Tensor, wanted: Sequence[tuple[Sampler, int]]) -> list[int]:
+    """The token after each row of logits (row, vocab); -1 where they are not finite.
+
+    All are drawn where the logits are, and come back at once: on a GPU the host waits once a step. None is
+    noted, since a guess before it may turn out wrong. What a sampler that does not
+    foresee gets is a sign only.
+
+    Args:
+        wanted: whose rows they are, in their order, and how many each has
+    """
+    samplings = [sampler.sampling for sampler, count in wanted for _ in range(count)]
+    luck = [number for sampler, count in wanted for number in sampler.luck(count)]
+    tokens = _drawn(logits, samplings, luck)
+    found: list[int] = torch.where(logits.isfinite().all(-1), tokens, -1).tolist()
+    return found
+
+
+def _greedy(sampling: Sampling) -> bool:
+    return sampling.temperature < _GREEDY
+
+
+def _drawn(scores: Tensor, samplings: Sequence[Sampling], luck: Sequence[float]) -> Tensor:
+    """Tokens (row,) from scores (row, vocab), where those are: each the one at which the odds, summed one
+    after another, first exceed its row's luck (inverse transform sampling)."""
+    likeliest = scores.argmax(-1)
+    if all(map(_greedy, samplings)):
+        return likeliest
+    device = scores.device
+    exact = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    odds = _filtered(scores, samplings).softmax(-1)
+    # Sums that run in parallel may sink a little from one to the next: none is taken where the odds are 0.
+    sums = odds.cumsum(-1, dtype=exact).masked_fill(odds == 0, 0)
+    mark = sent(luck, exact, device)[:, None] * sums.amax(-1, keepdim=True)
+    drawn = (sums > mark).int().argmax(-1)  # the first of them
+    return torch.where(sent([_greedy(s) for s in samplings], torch.bool, device), likeliest, drawn)
+
+
+def _filtered(logits: Tensor, samplings: Sequence[Sampling]) -> Tensor:
+    """Logits (row, vocab) by their rows' temperature, top-k and top-p; greedy rows mean nothing any more."""
+
+    def column(values: list[float]) -> Tensor:
+        return sent(values, torch.float32, logits.device)[:, None]
+
+    vocabulary = logits.shape[1]
+    logits = logits / column([1.0 if _greedy(s) else s.temperature for s in samplings])
+    most = [s.top_k if 0 < s.top_k < vocabulary else 0 for s in samplings]
+    if any(most):
+        best = logits.topk(max(most)).values
+        last = sent([max(k - 1, 0) for k in most], torch.int64, logits.device)[:, None]
+        short = sent([k > 0 for k in most], torch.bool, logits.device)[:, None]
+        logits = logits.masked_fill((logits < best.gather(1, last)) & short, -torch.inf)
+    if any(s.top_p < 1 for s in samplings):
+        ordered, index = logits.sort(descending=True)
+        likelihood = ordered.softmax(-1)
+        likelier = likelihood.cumsum(-1) - likelihood  # 0 for the first, which therefore stays
+        enough = column([s.top_p if s.top_p < 1 else math.inf for s in samplings])
+        late = (likelier >= enough).scatter(1, torch.zeros_like(index[:, :1]), False)
+        logits = logits.masked_fill(torch.zeros_like(late).scatter(1, index, late), -torch.inf)
+    return logits

@@ -18,6 +18,7 @@ from torch import Tensor
 from llavakit.engine.answer import Answer
 from llavakit.engine.backend import Backend, Chunk, Interrupted
 from llavakit.engine.pages import NoRoom, PagedSequence, Pages, Token, common
+from llavakit.engine.sampling import draw_together
 from llavakit.engine.speculate import Lookup
 from llavakit.errors import LlavaError
 
@@ -107,9 +108,12 @@ class Scheduler:
             said = request.answer.reply.ids
             request.tokens += said[len(request.tokens) - len(request.answer.prompt.ids) :]
         planned = []
-        for request, count, draft in self._plan():
+        plan = self._plan()
+        latest = self._latest([request for request, _, _ in plan])
+        for request, count, draft in plan:
             try:  # pictures are encoded here
-                planned.append((request, count, draft, self._chunk(request, count, draft)))
+                chunk = self._chunk(request, count, draft, latest.get(request))
+                planned.append((request, count, draft, chunk))
             except Exception as error:
                 self._fail(request, error)
         if not planned:
@@ -118,6 +122,7 @@ class Scheduler:
         try:
             with self._watched([request for request, _, _, _ in planned], chunks):
                 logits = self.backend.step(chunks)
+                tokens = draw_together(logits, [(r.answer.sampler, c.wanted) for r, _, _, c in planned])
         except Interrupted:
             return  # nothing was counted as read: who is still there reads it again
         except Exception as error:
@@ -127,7 +132,8 @@ class Scheduler:
         self._most = min(self._most + 1, _ROWS)
         row = 0
         for request, count, draft, chunk in planned:
-            self._account(request, count, chunk, draft, logits[row : row + chunk.wanted])
+            rows = slice(row, row + chunk.wanted)
+            self._account(request, count, chunk, draft, logits[rows], tokens[rows])
             row += chunk.wanted
         self.leave_out()
 
@@ -190,10 +196,19 @@ class Scheduler:
         shared = common(one.tokens, other.tokens) // self.pages.size
         return other.reuse and shared > one.sequence.length // self.pages.size
 
-    def _chunk(self, request: Request, count: int, draft: list[int]) -> Chunk:
+    def _latest(self, requests: Sequence[Request]) -> dict[Request, Tensor]:
+        """Embeddings (1, hidden) of tokens that answers have just got, looked up together."""
+        new = [r for r in requests if r.left == 1 and r.answer.reply.ids]
+        if not new:
+            return {}
+        words = self.backend.words([r.answer.reply.ids[-1] for r in new])
+        return dict(zip(new, torch.split(words, 1), strict=True))
+
+    def _chunk(self, request: Request, count: int, draft: list[int], embeds: Tensor | None) -> Chunk:
         sequence = request.sequence
         assert sequence is not None
-        embeds = request.embed(sequence.length, sequence.length + count)
+        if embeds is None:
+            embeds = request.embed(sequence.length, sequence.length + count)
         if draft:
             embeds = torch.cat([embeds, self.backend.words(draft)])
         ends = count == request.left
@@ -201,13 +216,15 @@ class Scheduler:
         blocks = sequence.blocks[: -(-length // self.pages.size)]
         return Chunk(embeds, sequence.length, blocks, 1 + len(draft) if ends else 0)
 
-    def _account(self, request: Request, count: int, chunk: Chunk, draft: list[int], logits: Tensor) -> None:
-        """Note what was read, draw what follows it."""
+    def _account(
+        self, request: Request, count: int, chunk: Chunk, draft: list[int], logits: Tensor, drawn: list[int]
+    ) -> None:
+        """Note what was read, and what follows it."""
         assert request.sequence is not None
         begun = bool(request.answer.reply.ids)
         read = request.sequence.length + count
         if chunk.wanted:
-            if not bool(logits.isfinite().all()):
+            if min(drawn) < 0:
                 try:
                     where = self.backend.where_not_finite([chunk])
                 except Exception:  # memory ran out, for one
@@ -219,7 +236,7 @@ class Scheduler:
             self.counters.drafted_tokens += len(draft)
             for i in range(chunk.wanted):
                 try:
-                    piece = request.answer.take(logits[i])
+                    piece = request.answer.take(logits[i], drawn[i])
                 except Exception as error:  # the form that is asked for cannot go on, for one
                     self._fail(request, error)
                     return

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from llavakit import kernels
 from llavakit.config import Quantization, Scheme
 from llavakit.errors import UsageError
+from llavakit.model import fused
 
 _FEW = 4  # vectors up to which torch's int8 kernel for CPUs beats unpacking the weights
 _LANES = 32  # it reads whole registers: a width that is no multiple of them would read beyond the end
@@ -57,6 +59,10 @@ class Int8Linear(QuantisedLinear):
         return _by_slices(packed, weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        if kernels.usable(x):
+            return kernels.linear8(x, self.weight, self.scale, self.bias)
+        if fused.fuses(x):
+            return fused.int8_linear(x, self.weight, self.scale, self.bias)
         scale = self.scale.to(x.dtype)
         rows = x.reshape(-1, x.shape[-1])
         if x.device.type == "cpu" and len(rows) <= _FEW and not any(n % _LANES for n in self.weight.shape):
@@ -92,6 +98,10 @@ class Int4Linear(QuantisedLinear):
         return _by_slices(packed, weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        if kernels.usable(x) and kernels.takes_groups(2 * self.packed.shape[2]):
+            return kernels.linear4(x, self.packed, self.scale, self.zero, self.bias)
+        if fused.fuses(x):
+            return fused.int4_linear(x, self.packed, self.scale, self.zero, self.bias)
         levels = torch.stack((self.packed & 15, self.packed >> 4), dim=-1).flatten(2)
         weight = (levels.to(x.dtype) - self.zero.to(x.dtype)) * self.scale.to(x.dtype)
         return F.linear(x, weight.flatten(1)[:, : self.width], self.bias)

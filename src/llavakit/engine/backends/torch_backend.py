@@ -1,5 +1,6 @@
 """The reference backend: any device that PyTorch has, any weights that `Llava` holds."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,11 +10,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from llavakit import kernels
 from llavakit.config import LanguageConfig, Layout
 from llavakit.engine.backend import MEMORY_RAN_OUT, Chunk, Interrupted
+from llavakit.engine.backends.compiled import Reader
+from llavakit.engine.backends.fixed import Capture, CudaGraphs, FixedSteps
+from llavakit.engine.backends.kernel_pool import KernelPool
+from llavakit.engine.backends.memory import lazily
+from llavakit.engine.transfer import sent
 from llavakit.errors import LlavaError
 from llavakit.model import Llava
-from llavakit.model.language.decoder import causal_mask
+from llavakit.model.language.decoder import Decoder, causal_mask
 
 _BLOCK = 32  # positions: a conversation wastes half a block, and what is shared is shared in whole ones
 
@@ -23,28 +30,47 @@ class TorchBackend:
 
     Args:
         tokens: positions that the pool holds, of all sequences together
+        capture: what makes steps of one token replayable (see `fixed`); None: CUDA graphs on such a device
+        compiled: layers go through torch.compile, which takes a minute when a shape first comes up (it is
+            kept on disk) and pays from then on; None: on CUDA devices, where weights have 8 or 4 bits, for
+            only so are they unpacked while they are read
     """
 
     name = "torch"
     block = _BLOCK
 
-    def __init__(self, model: Llava, tokens: int) -> None:
+    def __init__(
+        self, model: Llava, tokens: int, *, capture: Capture | None = None, compiled: bool | None = None
+    ) -> None:
         config = model.config.language
         embedding = model.language_model.embed_tokens.weight
         self.model = model
         self.device, self.dtype = embedding.device, embedding.dtype
         self.context = config.context
         self.blocks = -(-tokens // _BLOCK)
-        # On a CPU the system gives memory for zeros only where something else is written.
         shape = (config.num_hidden_layers, self.blocks * _BLOCK, config.num_key_value_heads, config.head_dim)
         with _explained():
-            self._keys = torch.zeros(shape, dtype=self.dtype, device=self.device)
-            self._values = torch.zeros(shape, dtype=self.dtype, device=self.device)
+            self._keys, self._values = self._zeros(shape), self._zeros(shape)
+        decoder, on_gpu = model.language_model, self.device.type == "cuda"
+        if compiled is None:
+            compiled = on_gpu and model.config.quantization is not None
+        self._reader = Reader(decoder) if compiled else decoder
+        self._fixed: FixedSteps | None = None
+        if capture is None and on_gpu:
+            capture = CudaGraphs(self.device)
+        if capture is not None:
+            self._fixed = FixedSteps(decoder, self._keys, self._values, _BLOCK, capture, compiled)
         self._stop = threading.Event()
+
+    def _zeros(self, shape: Sequence[int]) -> Tensor:
+        if self.device.type != "cpu":
+            return torch.zeros(shape, dtype=self.dtype, device=self.device)
+        # PyTorch's own would write them, and so take all of it at once.
+        return torch.from_numpy(lazily(math.prod(shape) * self.dtype.itemsize)).view(self.dtype).view(shape)
 
     def words(self, ids: Sequence[int]) -> Tensor:
         with torch.inference_mode():
-            found: Tensor = self.model.language_model.embed_tokens(torch.tensor(ids, device=self.device))
+            found: Tensor = self.model.language_model.embed_tokens(sent(ids, torch.int64, self.device))
             return found
 
     def encode_images(self, pixels: Tensor, layouts: Sequence[Layout] | None = None) -> Sequence[Tensor]:
@@ -54,12 +80,15 @@ class TorchBackend:
     def step(self, chunks: Sequence[Chunk]) -> Tensor:
         self._stop.clear()
         with torch.inference_mode(), _explained():
-            return self._step(chunks)
+            logits = self._fixed.step(chunks) if self._fixed is not None else None
+            return self._step(chunks, self._reader) if logits is None else logits
 
-    def _step(self, chunks: Sequence[Chunk]) -> Tensor:
+    def _step(self, chunks: Sequence[Chunk], reader: Reader | Decoder) -> Tensor:
         embeds = torch.cat([chunk.embeds for chunk in chunks])[None]  # (1, token of all chunks, hidden)
-        cache = _Pool(self._keys, self._values, chunks, self.model.config.language, self._stop)
-        hidden: Tensor = self.model.language_model(embeds, cache.positions[None], cache=cache)[0]
+        config, slots = self.model.config.language, [_slots(c.blocks)[: c.length] for c in chunks]
+        fast = kernels.usable(embeds) and kernels.takes_heads(config.head_dim)
+        cache = (KernelPool if fast else _Pool)(self._keys, self._values, chunks, slots, config, self._stop)
+        hidden: Tensor = reader(embeds, cache.positions[None], cache=cache)[0]
         ends = torch.tensor([len(chunk.embeds) for chunk in chunks]).cumsum(0).tolist()
         wanted = [hidden[end - c.wanted : end] for end, c in zip(ends, chunks, strict=True) if c.wanted]
         if not wanted:
@@ -93,7 +122,9 @@ class TorchBackend:
         try:
             if not all(chunk.embeds.isfinite().all() for chunk in chunks):
                 return "the embeddings (vision tower, connector or word table)"
-            self.step(chunks)
+            self._stop.clear()
+            with torch.inference_mode():
+                self._step(chunks, self.model.language_model)  # what is compiled or replayed calls no hooks
         finally:
             for handle in handles:
                 handle.remove()
@@ -112,6 +143,7 @@ class _Pool:
         keys: Tensor,
         values: Tensor,
         chunks: Sequence[Chunk],
+        slots: Sequence[Tensor],
         config: LanguageConfig,
         stop: threading.Event,
     ) -> None:
@@ -119,7 +151,6 @@ class _Pool:
         device, window = keys.device, config.sliding_window
         self._grouped = config.num_key_value_heads != config.num_attention_heads
         places = [torch.arange(chunk.past, chunk.length) for chunk in chunks]
-        slots = [_slots(chunk.blocks)[: chunk.length] for chunk in chunks]
         self.positions = torch.cat(places).to(device)  # (token of all chunks,)
         written = [slot[chunk.past :] for slot, chunk in zip(slots, chunks, strict=True)]
         self._written = torch.cat(written).to(device)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from llavakit import kernels
 from llavakit.config import LanguageConfig
 from llavakit.model.encoder import activation
 from llavakit.model.language.rope import rope_frequencies, rotate
@@ -33,6 +34,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        if kernels.usable(x):
+            return kernels.rms_norm(x, self.weight, self.eps)
         normed = F.rms_norm(x.float(), x.shape[-1:], eps=self.eps)
         return self.weight * normed.to(x.dtype)
 
@@ -56,6 +59,17 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | None, cache: Cache | None
     ) -> Tensor:
+        query, key, value = self.project(x, rope)
+        if cache is not None:
+            attended = cache.attend(self.layer, query, key, value)
+        else:
+            attended = F.scaled_dot_product_attention(
+                query, key, value, attn_mask=mask, is_causal=mask is None, enable_gqa=self.grouped
+            )
+        return self.merge(attended)
+
+    def project(self, x: Tensor, rope: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """(batch, token, hidden) -> query, key and value (batch, head, token, head_dim), turned."""
         batch, length, _ = x.shape
         query = self.q_proj(x).view(batch, length, -1, self.dim)  # (batch, token, head, head_dim)
         key = self.k_proj(x).view(batch, length, -1, self.dim)
@@ -64,14 +78,11 @@ class Attention(nn.Module):
             query, key = self.q_norm(query), self.k_norm(key)
         query = rotate(query.transpose(1, 2), *rope)
         key = rotate(key.transpose(1, 2), *rope)
-        value = value.transpose(1, 2)
-        if cache is not None:
-            attended = cache.attend(self.layer, query, key, value)
-        else:
-            attended = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=mask, is_causal=mask is None, enable_gqa=self.grouped
-            )
-        merged: Tensor = self.o_proj(attended.transpose(1, 2).reshape(batch, length, -1))
+        return query, key, value.transpose(1, 2)
+
+    def merge(self, attended: Tensor) -> Tensor:
+        """What the heads saw, (batch, head, token, head_dim) -> (batch, token, hidden)."""
+        merged: Tensor = self.o_proj(attended.transpose(1, 2).flatten(2))
         return merged
 
 
@@ -86,7 +97,11 @@ class SwiGLU(nn.Module):
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down_proj(self.act(self.gate_proj(x)) * self.up_proj(x))
+        gate, up = self.gate_proj(x), self.up_proj(x)
+        gated = (
+            kernels.gate(gate, 1.0, up) if self.act is F.silu and kernels.usable(x) else self.act(gate) * up
+        )
+        out: Tensor = self.down_proj(gated)
         return out
 
 
@@ -103,7 +118,11 @@ class DecoderLayer(nn.Module):
     def forward(
         self, x: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | None, cache: Cache | None
     ) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), rope, mask, cache)
+        return self.finish(x, self.self_attn(self.input_layernorm(x), rope, mask, cache))
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """What comes after attention; both (batch, token, hidden)."""
+        x = x + attended
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
 
@@ -147,7 +166,7 @@ class Decoder(nn.Module):
             mask: (batch, 1, token, key) bool, True where a query may look; None: plain causal
             cache: earlier keys and values, which then knows who may look at whom
         """
-        rope = self._angles(positions, embeds.dtype)
+        rope = self.angles(positions, embeds.dtype)
         x = embeds
         for layer in self.layers:
             x = layer(x, rope, mask, cache)
@@ -159,7 +178,8 @@ class Decoder(nn.Module):
         out: Tensor = self.lm_head(hidden)
         return out
 
-    def _angles(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def angles(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Cosines and sines that turn queries and keys at positions (batch, token), see `rotate`."""
         if self.frequencies.device != positions.device:
             self.frequencies = self.frequencies.to(positions.device)
         angles = positions[:, None, :, None].float() * self.frequencies  # (batch, 1, token, head_dim / 2)
