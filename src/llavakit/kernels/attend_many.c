@@ -8,7 +8,7 @@
 
 #include <omp.h>
 
-enum { TILE = 12, WIDEST = 256 };
+enum { WIDEST = 256 };
 
 typedef struct {
     int tokens, dim, length, past, window; /* keys in all; past: where the first token stands; -1: all see all */
@@ -81,8 +81,13 @@ static void lay_values(const Shape *s, const bf16 *values, const int64_t *slots,
         }
 }
 
+static void product(const uint32_t *rows, const void *columns, int pairs, int M, float *to, size_t stride) {
+#define ROWS(M) case M: multiply(rows, columns, pairs, M, to, stride); break;
+    switch (M) { EACH_TILE(ROWS) }
+}
+
 /* M queries of a head from token m on. */
-INLINE void tile_of(const Shape *s, const bf16 *query, int m, const int M, const uint32_t *keys, const uint32_t *values,
+static void tile_of(const Shape *s, const bf16 *query, int m, int M, const uint32_t *keys, const uint32_t *values,
                     size_t pairs, float *scores, uint32_t *rows, bf16 *out) {
     const size_t line = 2 * pairs;
     const __m512 scale = _mm512_set1_ps(s->scale);
@@ -94,7 +99,7 @@ INLINE void tile_of(const Shape *s, const bf16 *query, int m, const int M, const
         for (int d = 0; d < s->dim / 2; d++) memcpy(rows + d * M + i, from + 2 * d, 4);
     }
     for (int n = start; n < end; n += 32)
-        multiply(rows, (const void *)(keys + (size_t)n * s->dim / 2), s->dim / 2, M, scores + n, line);
+        product(rows, keys + (size_t)n * s->dim / 2, s->dim / 2, M, scores + n, line);
     int even = (end + 31) / 32 * 32;
     for (int i = 0; i < M; i++) {
         float *of = scores + i * line;
@@ -113,7 +118,7 @@ INLINE void tile_of(const Shape *s, const bf16 *query, int m, const int M, const
     }
     for (int d = 0; d < s->dim; d += 32) {
         const uint32_t *column = values + ((size_t)d / 32 * pairs + start / 2) * 32;
-        multiply(rows, (const void *)column, (even - start) / 2, M, scores, 32);
+        product(rows, column, (even - start) / 2, M, scores, 32);
         for (int i = 0; i < M; i++)
             for (int j = d; j < d + 32 && j < s->dim; j += 16)
                 write_bf16(out + (size_t)(m + i) * s->out_stride + j, 0xffff, _mm512_loadu_ps(scores + 32 * i + j - d));
@@ -148,17 +153,9 @@ int llavakit_attend_many(int tokens, int query_heads, int kv_heads, int dim, int
                 lay_keys(&s, keys + h * dim, slots, keys_of);
                 lay_values(&s, values + h * dim, slots, values_of, pairs);
                 for (int q = h * shared; q < (h + 1) * shared; q++)
-                    for (int m = part * TILE; m < tokens; m += parts * TILE) { /* in turn: later ones see more */
-                        const bf16 *from = query + q * dim;
-                        bf16 *to = out + q * dim;
-                        int i = m, end = m + TILE < tokens ? m + TILE : tokens;
-#define TILE_OF(M) tile_of(&s, from, i, M, keys_of, values_of, pairs, scores, rows, to)
-                        if (end - i == 12) TILE_OF(12);
-                        else {
-                            if (end - i >= 8) TILE_OF(8), i += 8;
-                            if (end - i >= 4) TILE_OF(4), i += 4;
-                            for (; i < end; i++) TILE_OF(1);
-                        }
+                    for (int t = part; t < tiles(tokens); t += parts) { /* in turn: later ones see more */
+                        int m = tile(tokens, t), count = tile(tokens, t + 1) - m;
+                        tile_of(&s, query + q * dim, m, count, keys_of, values_of, pairs, scores, rows, out + q * dim);
                     }
             }
         free(keys_of), free(values_of), free(scores), free(rows);

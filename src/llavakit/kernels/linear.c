@@ -15,7 +15,6 @@
 
 enum {
     CHUNK = 128,       /* numbers along a row that are handled together; a unit and a group divide it */
-    TILE = 12,         /* rows of x: with two vectors of w, 24 sums in 32 registers */
     PANEL = 2048,      /* numbers of a row of w in a panel: 64 KB for 32 rows */
     MOST = PANEL / 32, /* units in it */
 };
@@ -122,7 +121,7 @@ static void round_row(const Layer *l, const bf16 *x, Rounded to) {
     }
 }
 
-/* Many rows: those of a tile in turn, four levels of each, and 128 added to all of them. */
+/* Many rows: those of a tile in turn, four levels of each. */
 static void round_tile(const Layer *l, const bf16 *x, int rows, Rounded to) {
     uint32_t fours[CHUNK / 4], *tile = (uint32_t *)to.levels;
     int8_t levels[CHUNK];
@@ -133,7 +132,7 @@ static void round_tile(const Layer *l, const bf16 *x, int rows, Rounded to) {
             for (int half = 0; half < 2; half++) {
                 __m512i part = zmm(levels + 64 * half);
                 if (l->bits == 4) part = parted(part);
-                _mm512_storeu_si512(fours + 16 * half, _mm512_xor_si512(part, _mm512_set1_epi8((char)0x80)));
+                _mm512_storeu_si512(fours + 16 * half, part);
             }
             for (int i = 0; i < CHUNK / 4; i++) tile[((size_t)c * (CHUNK / 4) + i) * rows + r] = fours[i];
         }
@@ -221,9 +220,8 @@ INLINE void few(const Layer *l, Rounded x, int n, int end, const int bits, float
 /* Many rows ----------------------------------------------------------------------------------------- */
 
 typedef struct {
-    __m512i levels[PANEL / 4][2]; /* four a lane, of 32 rows of w; their zeros are off */
-    __m512i start[MOST][2];       /* of each unit, -128 times their sum: x has 128 too much */
-    __m512 scale[MOST][2];
+    __m512i levels[PANEL / 4][2]; /* four a lane, of 32 rows of w */
+    __m512 scale[MOST][2], zero[MOST][2]; /* of each unit; zero times scale */
 } Panel;
 
 /* 16 rows of w from row n on (the last one again where there are fewer), so many units from a unit on. */
@@ -231,35 +229,39 @@ INLINE void pack(const Layer *l, int n, int unit, int count, Panel *panel, int s
     int rows[16];
     UNROLL for (int r = 0; r < 16; r++) rows[r] = n + r < l->out ? n + r : l->out - 1;
     for (int u = 0; u < count; u += 16) {
-        __m512i both[16];
-        UNROLL for (int r = 0; r < 16; r++) both[r] = _mm512_castps_si512(scales(l, rows[r], unit + u));
-        transpose(both);
-        for (int i = 0; i < 16 && u + i < count; i++) panel->scale[u + i][side] = _mm512_castsi512_ps(both[i]);
+        __m512i scale[16], zero[16];
+        UNROLL for (int r = 0; r < 16; r++) {
+            __m512 own = scales(l, rows[r], unit + u);
+            scale[r] = _mm512_castps_si512(own);
+            zero[r] = _mm512_castps_si512(_mm512_mul_ps(own, _mm512_cvtepi32_ps(zeros(l, rows[r], unit + u))));
+        }
+        transpose(scale);
+        transpose(zero);
+        for (int i = 0; i < 16 && u + i < count; i++) {
+            panel->scale[u + i][side] = _mm512_castsi512_ps(scale[i]);
+            panel->zero[u + i][side] = _mm512_castsi512_ps(zero[i]);
+        }
     }
-    const __m512i one = _mm512_set1_epi8(1), ones = _mm512_set1_epi32(0x01010101);
-    const int per = CHUNK / l->unit;
-    /* a lane's unit, of those in the chunk */
-    __m512i lane = _mm512_setr_epi32(0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120);
-    lane = _mm512_srl_epi32(lane, _mm_cvtsi32_si128(l->shift));
+    const __m512i sign = _mm512_set1_epi8((char)0x80);
     /* What will be packed next: further along these rows, or the first of the 32 after them. */
     size_t begin = (size_t)unit * l->unit * bits / 8, ahead = PANEL / 8 * bits;
     if (begin + ahead >= l->bytes) ahead = 32 * l->bytes - begin;
-    for (int c = 0; c < count / per; c++) {
+    for (int c = 0; c < count * l->unit / CHUNK; c++) {
         __m512i a[16], b[16];
-        size_t at = ((size_t)unit / per + c) * CHUNK * bits / 8;
+        size_t at = begin + (size_t)c * CHUNK * bits / 8;
         __mmask64 there = within(l, at), next = within(l, at + 64);
         UNROLL for (int r = 0; r < 16; r++) {
-            a[r] = stored(l, rows[r], at, there);
             const char *soon = (const char *)l->weight + rows[r] * l->bytes + at + ahead;
             _mm_prefetch(soon, _MM_HINT_T1);
+            a[r] = stored(l, rows[r], at, there);
             if (bits == 8) {
                 _mm_prefetch(soon + 64, _MM_HINT_T1);
-                b[r] = stored(l, rows[r], at + 64, next);
-                continue;
+                b[r] = _mm512_xor_si512(stored(l, rows[r], at + 64, next), sign);
+                a[r] = _mm512_xor_si512(a[r], sign);
+            } else {
+                b[r] = high(a[r]);
+                a[r] = low(a[r]);
             }
-            __m512i zero = _mm512_permutexvar_epi32(lane, _mm512_mullo_epi32(zeros(l, rows[r], unit + c * per), ones));
-            b[r] = _mm512_sub_epi8(high(a[r]), zero);
-            a[r] = _mm512_sub_epi8(low(a[r]), zero);
         }
         transpose(a);
         transpose(b);
@@ -268,20 +270,11 @@ INLINE void pack(const Layer *l, int n, int unit, int count, Panel *panel, int s
             to[bits == 4 ? 2 * i : i][side] = a[i];
             to[bits == 4 ? 2 * i + 1 : i + 16][side] = b[i];
         }
-        for (int u = 0; u < per; u++, to += l->unit / 4) {
-            __m512i sum = _mm512_setzero_si512(), other = sum;
-            for (int i = 0; i < l->unit / 4; i += 2) {
-                sum = _mm512_dpbusd_epi32(sum, one, to[i][side]);
-                other = _mm512_dpbusd_epi32(other, one, to[i + 1][side]);
-            }
-            sum = _mm512_slli_epi32(_mm512_add_epi32(sum, other), 7);
-            panel->start[c * per + u][side] = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
-        }
     }
 }
 
 /* In assembler, since compilers copy sums to and fro that they are told to keep in place. */
-#define DOT(sum, x, w) __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w))
+#define DOT(sum, w, x) __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x))
 
 /* y (row, 32) += a tile of M rows times a panel, so many units of both. */
 INLINE void multiply(const Layer *l, const Panel *panel, int count, Rounded x, const int M, float *y) {
@@ -289,33 +282,29 @@ INLINE void multiply(const Layer *l, const Panel *panel, int count, Rounded x, c
     const __m512i(*w)[2] = panel->levels;
     for (int u = 0; u < count; u++) {
         __m512i sums[TILE][2];
-        UNROLL for (int m = 0; m < M; m++) {
-            sums[m][0] = panel->start[u][0];
-            sums[m][1] = panel->start[u][1];
-        }
+        UNROLL for (int m = 0; m < M; m++) sums[m][0] = sums[m][1] = _mm512_setzero_si512();
         for (int i = 0; i < l->unit / 4; i++, w++, from += 4 * M) {
             __m512i left = (*w)[0], right = (*w)[1];
             UNROLL for (int m = 0; m < M; m++) {
                 __m512i four;
                 __asm__("vpbroadcastd %1, %0" : "=v"(four) : "m"(*(const int32_t *)(from + 4 * m)));
-                DOT(sums[m][0], four, left);
-                DOT(sums[m][1], four, right);
+                DOT(sums[m][0], left, four);
+                DOT(sums[m][1], right, four);
             }
         }
         __asm__ volatile("" ::: "memory"); /* y stays in memory: there are no registers for it */
         UNROLL for (int m = 0; m < M; m++) {
-            __m512 scale = _mm512_set1_ps(x.scale[(size_t)m * l->units + u]);
+            size_t own = (size_t)m * l->units + u;
+            __m512 scale = _mm512_set1_ps(x.scale[own]), sum = _mm512_set1_ps((float)x.sum[own]);
             for (int side = 0; side < 2; side++) {
                 float *at = y + 32 * m + 16 * side;
                 __m512 part = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[m][side]), panel->scale[u][side]);
+                part = _mm512_fnmadd_ps(panel->zero[u][side], sum, part);
                 _mm512_storeu_ps(at, _mm512_fmadd_ps(part, scale, _mm512_loadu_ps(at)));
             }
         }
     }
 }
-
-/* How many of the rows that are left make the next tile. */
-static int tile(int left) { return left >= 12 ? 12 : left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1; }
 
 static void many(const Layer *l, Rounded x, int n, Panel *panel, float *y) {
     int most = PANEL / l->unit;
@@ -326,18 +315,12 @@ static void many(const Layer *l, Rounded x, int n, Panel *panel, float *y) {
             if (l->bits == 4) pack(l, n + 16 * side, unit, count, panel, side, 4);
             else pack(l, n + 16 * side, unit, count, panel, side, 8);
         }
-        for (int m = 0, M; m < l->rows; m += M) {
-            M = tile(l->rows - m);
-            Rounded here = {x.levels + (size_t)m * l->chunks * CHUNK + (size_t)unit * l->unit * M,
-                            x.scale + (size_t)m * l->units + unit, NULL};
-            float *to = y + 32 * m;
-            switch (M) {
-            case 12: multiply(l, panel, count, here, 12, to); break;
-            case 8: multiply(l, panel, count, here, 8, to); break;
-            case 4: multiply(l, panel, count, here, 4, to); break;
-            case 2: multiply(l, panel, count, here, 2, to); break;
-            default: multiply(l, panel, count, here, 1, to);
-            }
+        for (int t = 0; t < tiles(l->rows); t++) {
+            size_t m = tile(l->rows, t), rows = tile(l->rows, t + 1) - m;
+            Rounded here = {x.levels + m * l->chunks * CHUNK + (size_t)unit * l->unit * rows,
+                            x.scale + m * l->units + unit, x.sum + m * l->units + unit};
+#define ROWS(M) case M: multiply(l, panel, count, here, M, y + 32 * m); break;
+            switch (rows) { EACH_TILE(ROWS) }
         }
     }
 }
@@ -390,12 +373,11 @@ int llavakit_linear(int rows, int out, int in, const bf16 *x, int bits, const vo
 #pragma omp parallel num_threads(threads)
         {
 #pragma omp for schedule(static)
-            for (int t = 0; t < rows; t += TILE)
-                for (int m = t, M; m < rows && m < t + TILE; m += M) {
-                    M = tile(rows - m < t + TILE - m ? rows - m : t + TILE - m);
-                    Rounded to = {r.levels + m * width, r.scale + (size_t)m * l.units, r.sum + (size_t)m * l.units};
-                    round_tile(&l, x + (size_t)m * in, M, to);
-                }
+            for (int t = 0; t < tiles(rows); t++) {
+                size_t m = tile(rows, t);
+                Rounded to = {r.levels + m * width, r.scale + m * l.units, r.sum + m * l.units};
+                round_tile(&l, x + m * in, tile(rows, t + 1) - (int)m, to);
+            }
             Panel *panel = memory(sizeof(Panel));
             float *part = memory((size_t)rows * 32 * sizeof(float));
 #pragma omp for schedule(dynamic, 4)

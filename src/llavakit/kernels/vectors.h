@@ -63,6 +63,16 @@ INLINE void transpose(__m512i *r) {
     }
 }
 
+/* Rows that are multiplied together: with two vectors beside them, 24 sums in 32 registers. Products of more
+   rows go by tiles of equal size, nearly, since a small one would take about as long as a large one. */
+enum { TILE = 12 };
+#define EACH_TILE(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12)
+
+INLINE int tiles(int rows) { return (rows + TILE - 1) / TILE; }
+
+/* The first row of a tile. */
+INLINE int tile(int rows, int i) { return (int)((int64_t)rows * i / tiles(rows)); }
+
 /* e to the x <= 0: 2^n times a polynomial on half a step to either side (Cephes' expf). */
 INLINE __m512 power(__m512 x) {
     static const float terms[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
