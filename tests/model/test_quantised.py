@@ -119,3 +119,12 @@ def test_one_question_and_many_are_answered_alike(scheme):
     alone = llava.generate("What is this?", picture(), max_new_tokens=10)
     together = llava.generate_batch([("What is this?", picture())] * 6, max_new_tokens=10)
     assert {r.text for r in together} == {alone.text}
+
+
+@pytest.mark.parametrize(("width", "height"), [(128, 64), (72, 5), (4304, 3)])
+@pytest.mark.parametrize("scheme", LINEARS)
+def test_what_is_kept_has_the_shapes_that_were_foretold(scheme, width, height):
+    kind, group = LINEARS[scheme], group_of(width, 128)
+    made = kind.pack(torch.randn(height, width), group, torch.float16)
+    foretold = kind.kept(width, height, group, torch.float16)
+    assert {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in made.items()} == foretold

@@ -11,7 +11,7 @@ from llavakit.checkpoint.tensors import Tensors, Wrapped
 from llavakit.config import Quantization, Scheme
 from llavakit.errors import UsageError
 from llavakit.model import Llava
-from llavakit.model.quantised import LINEARS, group_of, layers_of
+from llavakit.model.quantised import LINEARS, Kept, group_of, layers_of
 from llavakit.model.shapes import shapes_only
 
 
@@ -46,24 +46,26 @@ class Packed(Wrapped):
         super().__init__(inner)
         self._schemes, self._group_size = schemes, group_size
         self._layer: dict[str, str] = {}  # a packed tensor -> its layer
-        self._empty: dict[str, Tensor] = {}  # … -> one of its shape and type, without memory
+        self._kept: Kept = {}
         self._packed: dict[str, Tensor] = {}  # of the layer read last: its parts are asked for in a row
         for name in inner:
             layer = name.removesuffix(".weight")
             if name == f"{layer}.weight" and layer in schemes:
-                parts = self._pack(layer, torch.empty(inner.shape(name), device="meta"), inner.dtype(name))
-                self._empty |= parts
-                self._layer |= dict.fromkeys(parts, layer)
+                height, width = inner.shape(name)
+                kind, group = LINEARS[schemes[layer]], group_of(width, group_size)
+                parts = kind.kept(width, height, group, inner.dtype(name))
+                self._kept |= {f"{layer}.{part}": kept for part, kept in parts.items()}
+                self._layer |= dict.fromkeys((f"{layer}.{part}" for part in parts), layer)
 
     def __iter__(self) -> Iterator[str]:
         yield from self._layer
         yield from (name for name in self._inner if name.removesuffix(".weight") not in self._schemes)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._empty[name].shape) if name in self._empty else self._inner.shape(name)
+        return self._kept[name][0] if name in self._kept else self._inner.shape(name)
 
     def dtype(self, name: str) -> torch.dtype:
-        return self._empty[name].dtype if name in self._empty else self._inner.dtype(name)
+        return self._kept[name][1] if name in self._kept else self._inner.dtype(name)
 
     def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
         if name not in self._layer:

@@ -22,21 +22,28 @@ _FEW = 4  # vectors up to which torch's int8 kernel for CPUs beats unpacking the
 _LANES = 32  # it reads whole registers: a width that is no multiple of them would read beyond the end
 
 
+Kept = dict[str, tuple[tuple[int, ...], torch.dtype]]
+
+
 class QuantisedLinear(nn.Module, ABC):
     """A linear layer whose weight is the tensors of `pack`; its bias stays as it is."""
 
     def __init__(self, width: int, height: int, bias: bool, group: int) -> None:
         super().__init__()
         self.width, self.height = width, height
-        empty = torch.empty(height, width, device="meta")
-        for name, kept in self.pack(empty, group, torch.get_default_dtype()).items():
-            self.register_buffer(name, torch.empty(kept.shape, dtype=kept.dtype))
+        for name, (shape, dtype) in self.kept(width, height, group, torch.get_default_dtype()).items():
+            self.register_buffer(name, torch.empty(shape, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(height)) if bias else None
 
     @staticmethod
     @abstractmethod
+    def kept(width: int, height: int, group: int, dtype: torch.dtype) -> Kept:
+        """Shape and type of each tensor that `pack` gives."""
+
+    @staticmethod
+    @abstractmethod
     def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
-        """What is kept of a weight (out, in), on `meta` too: `group` weights share a scale of `dtype`."""
+        """What is kept of a weight (out, in): `group` weights share a scale of `dtype`."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
@@ -48,6 +55,10 @@ class Int8Linear(QuantisedLinear):
 
     weight: Tensor  # (out, in) int8
     scale: Tensor  # (out,)
+
+    @staticmethod
+    def kept(width: int, height: int, group: int, dtype: torch.dtype) -> Kept:
+        return {"weight": ((height, width), torch.int8), "scale": ((height,), dtype)}
 
     @staticmethod
     def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -82,6 +93,15 @@ class Int4Linear(QuantisedLinear):
     zero: Tensor  # (out, group, 1) uint8
 
     @staticmethod
+    def kept(width: int, height: int, group: int, dtype: torch.dtype) -> Kept:
+        groups = -(-width // group)
+        return {
+            "packed": ((height, groups, group // 2), torch.uint8),
+            "scale": ((height, groups, 1), dtype),
+            "zero": ((height, groups, 1), torch.uint8),
+        }
+
+    @staticmethod
     def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
         def packed(rows: Tensor) -> dict[str, Tensor]:
             groups = F.pad(rows, (0, -rows.shape[1] % group)).view(
@@ -114,6 +134,10 @@ class BnbInt8Linear(QuantisedLinear):
     absmax: Tensor  # (out,) float32
 
     @staticmethod
+    def kept(width: int, height: int, group: int, dtype: torch.dtype) -> Kept:
+        return {"weight": ((height, width), torch.int8), "absmax": ((height,), torch.float32)}
+
+    @staticmethod
     def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
         levels, absmax, _ = _bitsandbytes().functional.int8_vectorwise_quant(weight.detach().half())
         return {"weight": levels, "absmax": absmax}
@@ -131,6 +155,12 @@ class BnbNf4Linear(QuantisedLinear):
 
     packed: Tensor  # (out * in / 2, 1) uint8
     absmax: Tensor  # (out * in / 64,) float32
+
+    @staticmethod
+    def kept(width: int, height: int, group: int, dtype: torch.dtype) -> Kept:
+        count = width * height
+        blocks = -(-count // _NF4_BLOCK)
+        return {"packed": ((-(-count // 2), 1), torch.uint8), "absmax": ((blocks,), torch.float32)}
 
     @staticmethod
     def pack(weight: Tensor, group: int, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -181,8 +211,6 @@ _SLICE = 2**18  # weights packed at a time, which fit into a processor's cache
 
 def _by_slices(pack: Callable[[Tensor], dict[str, Tensor]], weight: Tensor) -> dict[str, Tensor]:
     """What `pack` makes of float32 rows, a few at a time: a 7B's head is half a gigabyte in float32."""
-    if weight.is_meta:
-        return pack(weight.float())
     slices = torch.split(weight.detach(), max(1, _SLICE // weight.shape[1]))
     parts = [pack(rows.float()) for rows in slices]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
