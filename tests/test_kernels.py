@@ -1,7 +1,6 @@
 """The kernels against the same arithmetic in PyTorch, on every shape that has an edge."""
 
 import ctypes
-import logging
 import math
 import os
 import subprocess
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from llavakit import kernels
 from llavakit.config import Quantization
 from llavakit.kernels import build
+from llavakit.model.language.decoder import RMSNorm
 from llavakit.model.language.rope import rotate
 from llavakit.model.quantised import Int4Linear, Int8Linear, QuantisedLinear
 
@@ -248,34 +248,73 @@ def test_machine_code_is_made_once_and_made_anew_where_it_is_damaged(
         build.library.cache_clear()
         assert build.library() is not None
         assert list((tmp_path / "kernels").iterdir()) == [made]
-        other = tmp_path / "other"  # a library that is loaded already would not be read again
-        damaged = other / "kernels" / made.name
-        damaged.parent.mkdir(parents=True)
-        damaged.write_bytes(made.read_bytes()[:1000])
-        monkeypatch.setenv("LLAVAKIT_CACHE", str(other))
-        build.library.cache_clear()
-        assert isinstance(build.library(), ctypes.CDLL)
-        assert damaged.stat().st_size == made.stat().st_size
+        for damage in (made.read_bytes()[:1000], made.read_bytes()[:4096].ljust(made.stat().st_size, b"\0")):
+            other = tmp_path / str(len(damage))  # a library that is loaded already would not be read again
+            damaged = other / "kernels" / made.name
+            damaged.parent.mkdir(parents=True)
+            damaged.write_bytes(damage)
+            monkeypatch.setenv("LLAVAKIT_CACHE", str(other))
+            build.library.cache_clear()
+            assert isinstance(build.library(), ctypes.CDLL)
+            (again,) = damaged.parent.iterdir()
+            assert again.stat().st_size == made.stat().st_size
     finally:
         build.library.cache_clear()
 
 
 @there
-@pytest.mark.parametrize("compiler", ["false", "/nowhere/cc"])
-def test_a_compiler_that_fails_leaves_the_kernels_out_and_says_so(
-    compiler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_where_nothing_compiles_that_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
     monkeypatch.setenv("LLAVAKIT_CACHE", str(tmp_path))
-    monkeypatch.setenv("CC", compiler)
-    monkeypatch.setattr(build.shutil, "which", lambda name: compiler if name == compiler == "false" else None)
+    monkeypatch.setenv("CC", "false")
+    monkeypatch.setattr(build.shutil, "which", lambda name: name if name == "false" else None)
     build.library.cache_clear()
     try:
-        assert build.library() is None
-        assert not kernels.usable(torch.zeros(1).bfloat16())
-        assert "kernels" in caplog.text
+        with torch.inference_mode():
+            assert not kernels.usable(torch.zeros(1).bfloat16())
+            assert not kernels.usable(torch.zeros(1).bfloat16())
+        assert caplog.text.count("without our kernels") == 1
     finally:
         build.library.cache_clear()
+
+
+@there
+def test_a_compiler_that_fails_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAVAKIT_CACHE", str(tmp_path / "a file"))
+    (tmp_path / "a file").write_text("so that nothing can be kept")
+    monkeypatch.setenv("CC", "false --loudly")
+    build.library.cache_clear()
+    try:
+        assert build.library() is not None  # gcc, in a temporary folder
+    finally:
+        build.library.cache_clear()
+
+
+@there
+def test_inputs_of_32_bits_among_those_of_16_are_left_to_pytorch() -> None:
+    """Under autocast products give 16 bits, and norms' weights and angles keep 32."""
+    norm, x = RMSNorm(64, 1e-5), torch.randn(3, 64).bfloat16()
+    still = torch.zeros(1, 1, 3, 32)
+    with torch.inference_mode():
+        assert off(norm(x), F.rms_norm(x.float(), (64,), eps=1e-5)) < BF16
+        assert torch.equal(rotate(x.view(1, 2, 3, 32), still.cos(), still.sin()), x.view(1, 2, 3, 32))
+
+
+@there
+@pytest.mark.parametrize(("kind", "width"), [(Int4Linear, 128), (Int4Linear, 32), (Int8Linear, 4096)])
+def test_an_input_of_another_width_is_refused(kind: type[QuantisedLinear], width: int) -> None:
+    linear = layer(kind, 64, 40, 32, torch.float16)
+    with torch.inference_mode(), pytest.raises(ValueError, match=str(width)):
+        linear(torch.randn(1, width).bfloat16())
+
+
+@there
+def test_nobody_looks_and_nothing_is_seen() -> None:
+    pool, none = torch.zeros(8, 2, 16).bfloat16(), torch.zeros(0, 2, 16).bfloat16()
+    with torch.inference_mode():
+        slots = torch.zeros(0, 1, dtype=torch.int64)
+        assert kernels.attend_one(none, pool, pool, slots, slots[:, 0]).shape == (0, 2, 16)
 
 
 @there

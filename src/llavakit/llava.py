@@ -1,5 +1,6 @@
 """`LLaVA`: a loaded model that answers questions about pictures."""
 
+import logging
 from collections.abc import Generator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,15 +13,18 @@ import torch
 from llavakit import kernels
 from llavakit.chat import Chat, Images, question
 from llavakit.checkpoint import Checkpoint, build, kept, open_source, quantised
+from llavakit.checkpoint.source import Source
 from llavakit.config import LlavaConfig, Quantization, Scheme
 from llavakit.engine import Backend, Engine, Reply, make_sampling
 from llavakit.engine.backends.torch_backend import TorchBackend
 from llavakit.engine.prune import image_tokens as kept_tokens
-from llavakit.errors import UsageError, nearest
+from llavakit.errors import LlavaError, UsageError, nearest
 from llavakit.memory import check_memory, default_cache_tokens, memory_needed
 from llavakit.prompt.encode import Encoded, PromptEncoder
 from llavakit.prompt.messages import Message, system
 from llavakit.prompt.templates import get_template
+
+log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -132,7 +136,7 @@ class LLaVA:
         check_memory(config, wanted, place, str(model))
         if plan is not None:
             slow = place.type == "cpu" and memory_needed(config, None) > _LARGE  # to pack every time
-            source = (kept if slow and not plan.scheme.startswith("bnb") else quantised)(source, plan)
+            source = _packed(source, plan, keep=slow and not plan.scheme.startswith("bnb"))
         checkpoint = build(source, dtype=wanted, device=place)
         return cls(checkpoint, str(model), cache_tokens=cache_tokens, compiled=compiled, **options)
 
@@ -218,6 +222,16 @@ def pick_device(device: str | torch.device) -> torch.device:
     return chosen
 
 
+def _packed(source: Source, plan: Quantization, keep: bool) -> Source:
+    """Packed weights: from the cache folder, where there is one that can be written."""
+    if keep:
+        try:
+            return kept(source, plan)
+        except LlavaError as error:
+            log.warning("weights are packed anew at each start, see LLAVAKIT_CACHE: %s", error)
+    return quantised(source, plan)
+
+
 BACKENDS = ("torch", "openvino")
 _LARGE = 10**9  # bytes of weights: below, PyTorch has answered before OpenVINO has compiled
 
@@ -231,7 +245,7 @@ def pick_backend(backend: str, device: torch.device, config: LlavaConfig, dtype:
     if backend == "auto":
         plan = config.quantization
         suits = device.type == "cpu" and not (plan is not None and plan.scheme.startswith("bnb"))
-        ours = plan is not None and dtype is not torch.float32 and kernels.take(plan)
+        ours = plan is not None and dtype in (None, torch.bfloat16) and kernels.take(plan)
         large = suits and not ours and memory_needed(config, None) > _LARGE
         return "openvino" if large and find_spec("openvino") is not None else "torch"
     if backend not in BACKENDS:

@@ -70,6 +70,24 @@ def test_a_step_looks_words_up_once_and_draws_once_for_all(llava: LLaVA, monkeyp
         assert looked_up == [*[1] * 6, *[6] * 8]
 
 
+def test_words_that_cannot_be_looked_up_cost_nobody_an_answer(llava: LLaVA, monkeypatch):
+    engine, asked = fresh_engine(llava), prompts(llava, 3)
+    engine.ends = frozenset()
+    wanted = [reply.ids for reply in engine.complete(asked, Sampling(max_new_tokens=5))]
+    words, failing = engine.backend.words, [True]
+
+    def fails_once(ids):
+        if len(ids) == 3 and failing:
+            failing.clear()
+            raise RuntimeError("out of memory")
+        return words(ids)
+
+    monkeypatch.setattr(engine.backend, "words", fails_once)
+    again = [reply.ids for reply in engine.complete(asked, Sampling(max_new_tokens=5))]
+    assert not failing
+    assert again == wanted
+
+
 def test_an_answer_goes_on_while_a_long_prompt_is_read(llava: LLaVA, small_steps):
     engine = fresh_engine(llava)
     short, long = llava.encoder.encode([user("Hi")]), llava.encoder.encode([user(WORDS * 10)])

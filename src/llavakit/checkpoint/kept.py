@@ -48,7 +48,7 @@ def kept(source: Source, plan: Quantization | None, cache: Path | None = None) -
     folder = (cache or cache_folder()) / "packed" / f"{_name(source)}-{_key(source, plan)}"
     if (found := _found(folder)) is None:
         log.info("packing the weights of %s into %s, once", source.said.folder, folder)
-        with atomic_folder(folder, (_ENTRY, f"{_STEM}*"), lambda _: True) as partial:  # a damaged one too
+        with atomic_folder(folder, ("*",), lambda _: True) as partial:  # a damaged one too
             write(tensors, partial, shard_bytes=_SHARD, stem=_STEM)
             write_json(partial, {_ENTRY: {file.name: file.stat().st_size for file in partial.iterdir()}})
         found = Safetensors(weight_files(folder, _STEM))

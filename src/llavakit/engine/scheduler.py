@@ -109,7 +109,11 @@ class Scheduler:
             request.tokens += said[len(request.tokens) - len(request.answer.prompt.ids) :]
         planned = []
         plan = self._plan()
-        latest = self._latest([request for request, _, _ in plan])
+        try:
+            latest = self._latest([request for request, _, _ in plan])
+        except Exception as error:  # memory ran out
+            self._blame([request for request, _, _ in plan], error)
+            return
         for request, count, draft in plan:
             try:  # pictures are encoded here
                 chunk = self._chunk(request, count, draft, latest.get(request))

@@ -24,9 +24,12 @@ _UNIT = 64
 _WIDEST = 256  # head_dim
 
 
-def usable(x: Tensor) -> bool:
-    """Whether the kernels take this input: bfloat16, on a CPU that has them, nothing to be learned."""
-    if x.dtype != torch.bfloat16 or x.device.type != "cpu":
+def usable(*inputs: Tensor) -> bool:
+    """Whether the kernels take these: bfloat16, on a CPU that has them, nothing to be learned.
+
+    Under autocast some of a product's inputs may have 16 bits and others 32: name all that are passed on.
+    """
+    if any(x.dtype != torch.bfloat16 or x.device.type != "cpu" for x in inputs):
         return False
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return False
@@ -65,6 +68,9 @@ def linear8(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Te
 def _linear(
     x: Tensor, bits: int, weight: Tensor, scale: Tensor, zero: Tensor | None, group: int, bias: Tensor | None
 ) -> Tensor:
+    grain = 1 if bits == 8 else group  # the last group of a layer may not be full
+    if weight.shape[1] != -(-x.shape[-1] // grain):
+        raise ValueError(f"{x.shape[-1]} numbers into a layer that takes {weight.shape[1] * grain}")
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1]).contiguous()
     out = x.new_empty((len(rows), len(weight)))
     if bias is not None:
@@ -96,6 +102,8 @@ def attend_one(query: Tensor, keys: Tensor, values: Tensor, slots: Tensor, lengt
     """
     query = query.contiguous()
     out = torch.empty_like(query)
+    if not len(query):
+        return out
     count, heads, dim = query.shape
     failed = _library().llavakit_attend_one(
         count, heads, keys.shape[1], dim, slots.shape[1], _at(query), _at(keys), _at(values), _at(slots),
@@ -126,6 +134,8 @@ def attend_many(
         LlavaError: memory ran out.
     """
     query, keys, values = _lined(query), _lined(keys), _lined(values)
+    if keys.stride() != values.stride():
+        keys, values = keys.contiguous(), values.contiguous()
     tokens, heads, dim = query.shape
     out = torch.empty((tokens, heads, dim), dtype=query.dtype)
     failed = _library().llavakit_attend_many(

@@ -48,16 +48,16 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, causal: bool) -> Tensor:
         batch, length, hidden = x.shape
-        query, key, value = (
+        query, key, value = parts = [
             project(x).view(batch, length, self.heads, -1)  # (batch, token, head, head_dim)
             for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        if kernels.usable(x) and kernels.takes_heads(hidden // self.heads):
+        ]
+        if kernels.usable(*parts) and kernels.takes_heads(hidden // self.heads):
             past = 0 if causal else -1
             each = zip(query, key, value, strict=True)
             attended = torch.stack([kernels.attend_many(q, k, v, past=past) for q, k, v in each])
         else:
-            query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+            query, key, value = (part.transpose(1, 2) for part in parts)
             attended = F.scaled_dot_product_attention(query, key, value, is_causal=causal).transpose(1, 2)
         merged: Tensor = self.out_proj(attended.reshape(batch, length, hidden))
         return merged

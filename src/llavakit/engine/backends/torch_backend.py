@@ -68,7 +68,7 @@ class TorchBackend:
         return torch.from_numpy(lazily(math.prod(shape) * self.dtype.itemsize)).view(self.dtype).view(shape)
 
     def words(self, ids: Sequence[int]) -> Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), _explained():
             found: Tensor = self.model.language_model.embed_tokens(sent(ids, torch.int64, self.device))
             return found
 
@@ -85,7 +85,7 @@ class TorchBackend:
     def _step(self, chunks: Sequence[Chunk], reader: Reader | Decoder) -> Tensor:
         embeds = torch.cat([chunk.embeds for chunk in chunks])[None]  # (1, token of all chunks, hidden)
         config, slots = self.model.config.language, [_slots(c.blocks)[: c.length] for c in chunks]
-        fast = kernels.usable(embeds) and kernels.takes_heads(config.head_dim)
+        fast = kernels.usable(embeds, self._keys) and kernels.takes_heads(config.head_dim)
         pool = KernelPool if fast else PlainPool
         cache = pool(self._keys, self._values, chunks, slots, config, self._stop)
         hidden: Tensor = reader(embeds, cache.positions[None], cache=cache)[0]

@@ -34,7 +34,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        if kernels.usable(x):
+        if kernels.usable(x, self.weight):
             return kernels.rms_norm(x, self.weight, self.eps)
         normed = F.rms_norm(x.float(), x.shape[-1:], eps=self.eps)
         return self.weight * normed.to(x.dtype)
@@ -99,7 +99,9 @@ class SwiGLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_proj(x), self.up_proj(x)
         gated = (
-            kernels.gate(gate, 1.0, up) if self.act is F.silu and kernels.usable(x) else self.act(gate) * up
+            kernels.gate(gate, 1.0, up)
+            if self.act is F.silu and kernels.usable(gate, up)
+            else self.act(gate) * up
         )
         out: Tensor = self.down_proj(gated)
         return out

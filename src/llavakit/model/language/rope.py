@@ -54,7 +54,7 @@ def _yarn(
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn each head's two halves: x (batch, head, token, dim), cos and sin (batch, 1, token, dim)."""
-    if kernels.usable(x) and kernels.takes_turns(x.shape[-1]):
+    if kernels.usable(x, cos, sin) and kernels.takes_turns(x.shape[-1]):
         return kernels.rotate(x, cos, sin)
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat((-second, first), dim=-1) * sin
