@@ -120,7 +120,8 @@ class LLaVA:
         source = open_source(
             model, revision=revision, base=base, vision_tower=vision_tower, template=template
         )
-        config = (source if plan is None else quantised(source, plan)).said.config
+        packed = source if plan is None else quantised(source, plan)
+        config = packed.said.config
         chosen = pick_backend(backend, place, config, named)
         options: dict[str, Any] = {"image_tokens": image_tokens, "lookup": lookup}
         if chosen == "openvino":
@@ -134,10 +135,10 @@ class LLaVA:
             return cls(build(source, weights=False), str(model), backend=computes, **options)
         wanted = named or _auto_dtype(place, config)
         check_memory(config, wanted, place, str(model))
-        if plan is not None:
-            slow = place.type == "cpu" and memory_needed(config, None) > _LARGE  # to pack every time
-            source = _packed(source, plan, keep=slow and not plan.scheme.startswith("bnb"))
-        checkpoint = build(source, dtype=wanted, device=place)
+        slow = place.type == "cpu" and memory_needed(config, None) > _LARGE  # to pack every time
+        if plan is not None and slow and not plan.scheme.startswith("bnb"):
+            packed = _kept(source, plan, packed)
+        checkpoint = build(packed, dtype=wanted, device=place)
         return cls(checkpoint, str(model), cache_tokens=cache_tokens, compiled=compiled, **options)
 
     @property
@@ -222,14 +223,13 @@ def pick_device(device: str | torch.device) -> torch.device:
     return chosen
 
 
-def _packed(source: Source, plan: Quantization, keep: bool) -> Source:
-    """Packed weights: from the cache folder, where there is one that can be written."""
-    if keep:
-        try:
-            return kept(source, plan)
-        except LlavaError as error:
-            log.warning("weights are packed anew at each start, see LLAVAKIT_CACHE: %s", error)
-    return quantised(source, plan)
+def _kept(source: Source, plan: Quantization, packed: Source) -> Source:
+    """`packed` from the cache folder, where there is one that can be written."""
+    try:
+        return kept(source, plan)
+    except LlavaError as error:
+        log.warning("weights are packed anew at each start, see LLAVAKIT_CACHE: %s", error)
+        return packed
 
 
 BACKENDS = ("torch", "openvino")

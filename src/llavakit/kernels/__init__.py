@@ -77,7 +77,7 @@ def _linear(
         bias = bias.to(x.dtype)
     failed = _library().llavakit_linear(
         len(rows), len(weight), rows.shape[1], _at(rows), bits, _at(weight), _at(scale),
-        _SCALES[scale.dtype], _at(zero), group, _at(bias), _at(out), group, _FEW, torch.get_num_threads(),
+        _SCALES[scale.dtype], _at(zero), group, _at(bias), _at(out), _FEW, torch.get_num_threads(),
     )  # fmt: skip
     _check(failed)
     return out.view(*x.shape[:-1], len(weight))
@@ -141,8 +141,7 @@ def attend_many(
     failed = _library().llavakit_attend_many(
         tokens, heads, keys.shape[1], dim, len(keys) if slots is None else len(slots), past, window or 0,
         _at(query), ctypes.c_size_t(query.stride(0)), _at(keys), _at(values), ctypes.c_size_t(keys.stride(0)),
-        _at(slots), ctypes.c_float(dim**-0.5), _at(out), ctypes.c_size_t(out.stride(0)),
-        torch.get_num_threads(),
+        _at(slots), ctypes.c_float(dim**-0.5), _at(out), torch.get_num_threads(),
     )  # fmt: skip
     _check(failed)
     return out

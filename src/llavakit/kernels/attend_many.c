@@ -8,10 +8,8 @@
 
 #include <omp.h>
 
-enum { WIDEST = 256 };
-
 typedef struct {
-    int tokens, dim, length, past, window; /* keys in all; past: where the first token stands; -1: all see all */
+    int dim, length, past, window; /* keys in all; past: where the first token stands; -1: all see all */
     size_t query_stride, key_stride, out_stride; /* between tokens, in numbers */
     float scale;
 } Shape;
@@ -126,14 +124,13 @@ static void tile_of(const Shape *s, const bf16 *query, int m, int M, const uint3
 }
 
 /* query, out (token, head, dim) and keys, values (slot, kv_head, dim), bfloat16, dim a multiple of 16 up to
-   256; strides between tokens, in numbers. slots (length,): where positions stand; NULL: one behind the
+   256; strides between tokens of query and keys, in numbers. slots (length,): where positions stand; NULL: one behind the
    other. past: the first token's position, which sees itself and what is before, back to `window` positions
    (0: all of them); -1: every token sees all. Gives 0, or 1 where memory ran out. */
 int llavakit_attend_many(int tokens, int query_heads, int kv_heads, int dim, int length, int past, int window,
                          const bf16 *query, size_t query_stride, const bf16 *keys, const bf16 *values,
-                         size_t key_stride, const int64_t *slots, float scale, bf16 *out, size_t out_stride,
-                         int threads) {
-    Shape s = {tokens, dim, length, past, window, query_stride, key_stride, out_stride, scale};
+                         size_t key_stride, const int64_t *slots, float scale, bf16 *out, int threads) {
+    Shape s = {dim, length, past, window, query_stride, key_stride, (size_t)query_heads * dim, scale};
     int failed = 0, shared = query_heads / kv_heads;
     int parts = (2 * threads + kv_heads - 1) / kv_heads; /* of a head's queries */
     size_t pairs = ((size_t)length + 31) / 32 * 16, wide = ((size_t)dim + 31) / 32 * 32;

@@ -4,7 +4,7 @@
 
 #include <omp.h>
 
-enum { AT_ONCE = 8, WIDEST = 256 };
+enum { AT_ONCE = 8 };
 
 typedef struct {
     int kv_heads, shared; /* `shared`: heads of queries that share one of keys */

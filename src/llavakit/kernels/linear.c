@@ -336,15 +336,15 @@ static void write(const float *from, const bf16 *bias, int n, int count, bf16 *y
     }
 }
 
-/* All of bfloat16: x (rows, in), bias (out,) or NULL, y (rows, out). Weights as `model.quantised` has them:
-   bits 4, in groups of 32, 64 or 128, or 8. `few_rows`: up to so many take the first way. Gives 0, or 1
-   where memory ran out. */
+/* All of bfloat16: x (rows, in), bias (out,) or NULL, y (rows, out). Weights as `model.quantised` has them,
+   of 4 or 8 bits; numbers of x share scales in groups of 32, 64 or 128, which are those of weights of 4 bits.
+   `few_rows`: up to so many take the first way. Gives 0, or 1 where memory ran out. */
 int llavakit_linear(int rows, int out, int in, const bf16 *x, int bits, const void *weight, const void *scale,
-                    int type, const uint8_t *zero, int group, const bf16 *bias, bf16 *y, int unit, int few_rows,
+                    int type, const uint8_t *zero, int group, const bf16 *bias, bf16 *y, int few_rows,
                     int threads) {
-    Layer l = {.rows = rows, .out = out, .in = in, .chunks = (in + CHUNK - 1) / CHUNK, .bits = bits, .unit = unit};
-    l.shift = __builtin_ctz(unit);
-    l.units = l.chunks * (CHUNK / unit);
+    Layer l = {.rows = rows, .out = out, .in = in, .chunks = (in + CHUNK - 1) / CHUNK, .bits = bits, .unit = group};
+    l.shift = __builtin_ctz(group);
+    l.units = l.chunks * (CHUNK / group);
     l.groups = bits == 4 ? (in + group - 1) / group : 0;
     l.type = type;
     l.bytes = bits == 4 ? (size_t)l.groups * group / 2 : (size_t)in;

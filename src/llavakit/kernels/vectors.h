@@ -17,6 +17,8 @@
 
 typedef uint16_t bf16;
 
+enum { WIDEST = 256 }; /* numbers in a head */
+
 /* Memory that begins where a vector may. */
 INLINE void *memory(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
 
