@@ -24,6 +24,10 @@ class MediaError(LlavaError):
     """A picture that cannot be opened safely."""
 
 
+class PictureTooLargeError(MediaError):
+    """A picture of more bytes or pixels than are opened."""
+
+
 class CheckpointError(LlavaError):
     """A model folder that cannot be read or written."""
 

@@ -3,8 +3,8 @@
 NumPy and Pillow only; knows nothing of prompts, models or torch.
 """
 
-from llavakit.media.open import ImageSource, Limits, open_image
+from llavakit.media.open import ImageSource, Limits, open_image, read_encoded
 from llavakit.media.process import preprocess
 from llavakit.media.tiles import views
 
-__all__ = ["ImageSource", "Limits", "open_image", "preprocess", "views"]
+__all__ = ["ImageSource", "Limits", "open_image", "preprocess", "read_encoded", "views"]

@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from llavakit.errors import MediaError
+from llavakit.errors import MediaError, PictureTooLargeError
 
 ImageSource = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
@@ -98,9 +98,20 @@ def open_image(source: ImageSource, limits: Limits = Limits()) -> Image.Image:
                 return _load(source, limits)
             return _decode(_read(source, limits), limits)
     except MediaError as error:
-        raise MediaError(f"{_label(source)}: {error}") from error.__cause__
+        raise type(error)(f"{_label(source)}: {error}") from error.__cause__
     except Exception as error:  # Pillow raises what it likes: OSError, SyntaxError, struct.error, ...
         raise MediaError(f"{_label(source)}: {_reason(error)}") from error
+
+
+def read_encoded(source: str | os.PathLike[str] | bytes, limits: Limits = Limits()) -> bytes:
+    """The encoded picture at `source`, under the same limits, and not opened.
+
+    Raises `MediaError`.
+    """
+    try:
+        return _read(source, limits)
+    except MediaError as error:
+        raise type(error)(f"{_label(source)}: {error}") from error.__cause__
 
 
 def _label(source: Any) -> str:
@@ -226,7 +237,7 @@ def _read_data_uri(uri: str, limits: Limits) -> bytes:
 
 def _check_bytes(size: int, limits: Limits) -> None:
     if size > limits.max_bytes:
-        raise MediaError(
+        raise PictureTooLargeError(
             f"{size / 2**20:.1f} MiB, more than the {limits.max_bytes / 2**20:.3g} MiB allowed; "
             "shrink it first"
         )
@@ -244,7 +255,7 @@ def _decode(data: bytes, limits: Limits) -> Image.Image:
     except UnidentifiedImageError as error:
         raise MediaError(_unidentified(data[:1024])) from error
     except Image.DecompressionBombError as error:
-        raise MediaError(_too_large("the header claims hundreds of megapixels", limits)) from error
+        raise PictureTooLargeError(_too_large("the header claims hundreds of megapixels", limits)) from error
     with image:
         return _load(image, limits)
 
@@ -272,9 +283,13 @@ def _check_pixels(width: int, height: int, limits: Limits) -> None:
     if width * height == 0:
         raise MediaError("a picture without pixels; check what made it")
     if width * height > limits.max_pixels:
-        raise MediaError(_too_large(f"{width}x{height} is {width * height / 1e6:.1f} megapixels", limits))
+        raise PictureTooLargeError(
+            _too_large(f"{width}x{height} is {width * height / 1e6:.1f} megapixels", limits)
+        )
     if max(width, height) > _MAX_SIDE:
-        raise MediaError(f"{width}x{height}: a side is longer than {_MAX_SIDE} pixels; cut the picture up")
+        raise PictureTooLargeError(
+            f"{width}x{height}: a side is longer than {_MAX_SIDE} pixels; cut the picture up"
+        )
 
 
 def _too_large(what: str, limits: Limits) -> str:
