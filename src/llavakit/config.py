@@ -276,10 +276,15 @@ class Tiling(Strict):
 
         return max(self.grids, key=worth)  # the first of equals
 
+    @property
+    def whole(self) -> Layout:
+        """A picture without tiles."""
+        return Layout((0, 0), (0, 0), (0, 0), None, self.newline, self.patches**2 + self.newline)
+
     def layout(self, width: int, height: int, pictures: int = 1) -> Layout:
         """What becomes of a picture of that size in a prompt with so many pictures."""
         if self.single and pictures > 1:
-            return Layout((0, 0), (0, 0), (0, 0), None, self.newline, self.patches**2 + self.newline)
+            return self.whole
         grid = self.grid(width, height)
         down, across = grid[0] // self.tile, grid[1] // self.tile
         rows, columns = (0, down * self.patches), (0, across * self.patches)

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from llavakit import kernels
 from llavakit.config import TextTowerConfig, VisionConfig
@@ -94,7 +95,13 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A stack of `EncoderLayer`, as deep and wide as a tower's configuration says."""
+    """A stack of `EncoderLayer`, as deep and wide as a tower's configuration says.
+
+    Attributes:
+        checkpoint_activations: in training, layers are computed again on the way back, see `Decoder`
+    """
+
+    checkpoint_activations = False
 
     def __init__(self, config: VisionConfig | TextTowerConfig) -> None:
         super().__init__()
@@ -112,5 +119,8 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, *, causal: bool = False, depth: int | None = None) -> Tensor:
         """Run the first `depth` layers (all of them by default)."""
         for layer in self.layers[:depth]:
-            x = layer(x, causal)
+            if self.checkpoint_activations and torch.is_grad_enabled():
+                x = checkpoint(layer, x, causal, use_reentrant=False)
+            else:
+                x = layer(x, causal)
         return x

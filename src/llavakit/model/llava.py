@@ -11,6 +11,7 @@ from llavakit.config import Layout, LlavaConfig
 from llavakit.errors import PromptError, UsageError, nearest
 from llavakit.model.connectors import CONNECTORS
 from llavakit.model.language.decoder import Decoder, causal_mask
+from llavakit.model.language.packing import Packing
 from llavakit.model.quantised import swap_in
 from llavakit.model.vision.vit import VisionTower
 
@@ -52,9 +53,15 @@ class Llava(nn.Module):
         Args:
             layouts: of each picture, where the configuration has a tiling; else a view is a picture
         """
-        features = self.vision_tower(pixels, self.config.feature_layer)  # (view, [class +] patch, vision)
-        if self.config.drops_first:
-            features = features[:, 1:]
+        return self.connect(self.see(pixels), layouts)
+
+    def see(self, pixels: Tensor) -> Tensor:
+        """What the tower tells the connector: (view, 3, size, size) -> (view, [class +] patch, vision)."""
+        features: Tensor = self.vision_tower(pixels, self.config.feature_layer)
+        return features[:, 1:] if self.config.drops_first else features
+
+    def connect(self, features: Tensor, layouts: Sequence[Layout] | None = None) -> Sequence[Tensor]:
+        """What `see` gave -> for each picture (token, text); `layouts` as for `encode_images`."""
         projected: Tensor = self.connector(features)
         if layouts is None:
             return projected.unbind()
@@ -62,25 +69,32 @@ class Llava(nn.Module):
         newline = getattr(self, "image_newline", None)
         return [joined(views, layout, newline) for views, layout in zip(parts, layouts, strict=True)]
 
-    def embed(self, ids: Tensor, image_features: Sequence[Tensor] | None = None) -> Tensor:
+    def embed(
+        self, ids: Tensor, image_features: Sequence[Tensor] | None = None, places: Tensor | None = None
+    ) -> Tensor:
         """Words and pictures as one sequence of embeddings.
 
         Args:
             ids: (batch, token), `image_token_id` wherever a feature goes
             image_features: (token, text) of each picture, in the order of their placement
+            places: (feature,), where in `ids` flattened the image tokens are, in order; None: they are looked
+                for, which waits for a GPU
 
         Raises:
             PromptError: the number of image tokens is not the number of features.
         """
         embeds: Tensor = self.language_model.embed_tokens(ids)
-        places = ids == self.config.image_token_id
-        given = 0 if image_features is None else sum(map(len, image_features))
-        if (wanted := int(places.sum())) != given:
-            raise PromptError(f"the prompt has {wanted} image tokens but the pictures give {given} features")
-        if image_features is None or not given:
+        if places is None:
+            places = (ids == self.config.image_token_id).flatten().nonzero().squeeze(1)
+        given = sum(map(len, image_features or ()))
+        if len(places) != given:
+            raise PromptError(
+                f"the prompt has {len(places)} image tokens but the pictures give {given} features"
+            )
+        if not image_features:
             return embeds
         flat = torch.cat(list(image_features)).to(embeds.dtype)
-        return embeds.masked_scatter(places[..., None], flat)
+        return embeds.flatten(0, 1).index_copy(0, places, flat).view_as(embeds)
 
     def hidden_states(
         self,
@@ -88,6 +102,10 @@ class Llava(nn.Module):
         pixels: Tensor | None = None,
         valid: Tensor | None = None,
         layouts: Sequence[Layout] | None = None,
+        *,
+        lengths: Sequence[int] | None = None,
+        features: Tensor | None = None,
+        places: Tensor | None = None,
     ) -> Tensor:
         """Final hidden states (batch, token, hidden) of whole sequences, without a cache.
 
@@ -96,10 +114,24 @@ class Llava(nn.Module):
             pixels: (view, 3, size, size), all pictures of the batch in order, or None
             valid: (batch, token) bool, False at padding on either side; None: no padding
             layouts: of each picture, where the configuration has a tiling
+            lengths: of the sequences that lie end to end in `ids`, then (1, token): each sees itself alone
+            features: what `see` gives for the pictures, in place of `pixels`
+            places: as for `embed`. An empty tensor: the pictures stand nowhere, and change nothing but that
+                tower and connector are run and get gradients of 0, as processes that wait for each other need
         """
-        features = None if pixels is None else self.encode_images(pixels, layouts)
-        embeds = self.embed(ids, features)
+        if features is None and pixels is not None:
+            features = self.see(pixels)
+        pictures = None if features is None else self.connect(features, layouts)
+        if pictures is not None and places is not None and not len(places):
+            pictures = [picture[:0] for picture in pictures]
+        embeds = self.embed(ids, pictures, places)
         window = self.config.language.sliding_window
+        if lengths is not None:
+            if valid is not None or ids.shape != (1, sum(lengths)):
+                raise ValueError(f"{sum(lengths)} tokens end to end do not make ids {tuple(ids.shape)}")
+            packing = Packing(lengths, window, ids.device)
+            packed: Tensor = self.language_model(embeds, packing.positions, packing)
+            return packed
         index = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         if valid is None:
             positions = index

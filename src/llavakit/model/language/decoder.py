@@ -9,10 +9,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from llavakit import kernels
 from llavakit.config import LanguageConfig
 from llavakit.model.encoder import activation
+from llavakit.model.language.packing import Packing
 from llavakit.model.language.rope import rope_frequencies, rotate
 
 
@@ -57,11 +59,13 @@ class Attention(nn.Module):
             self.k_norm = RMSNorm(dim, config.rms_norm_eps)
 
     def forward(
-        self, x: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | None, cache: Cache | None
+        self, x: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | Packing | None, cache: Cache | None
     ) -> Tensor:
         query, key, value = self.project(x, rope)
         if cache is not None:
             attended = cache.attend(self.layer, query, key, value)
+        elif isinstance(mask, Packing):
+            attended = mask.attend(query, key, value)
         else:
             attended = F.scaled_dot_product_attention(
                 query, key, value, attn_mask=mask, is_causal=mask is None, enable_gqa=self.grouped
@@ -118,7 +122,7 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(
-        self, x: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | None, cache: Cache | None
+        self, x: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | Packing | None, cache: Cache | None
     ) -> Tensor:
         return self.finish(x, self.self_attn(self.input_layernorm(x), rope, mask, cache))
 
@@ -130,8 +134,14 @@ class DecoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """embeddings (batch, token, hidden) -> final hidden states of the same shape."""
+    """embeddings (batch, token, hidden) -> final hidden states of the same shape.
 
+    Attributes:
+        checkpoint_activations: in training, a layer keeps its input alone and is computed again on the way
+            back (Chen et al. 2016): a third more arithmetic for a small part of the memory
+    """
+
+    checkpoint_activations = False
     frequencies: Tensor
 
     def __init__(self, config: LanguageConfig) -> None:
@@ -158,20 +168,28 @@ class Decoder(nn.Module):
             self.lm_head.weight = self.embed_tokens.weight
 
     def forward(
-        self, embeds: Tensor, positions: Tensor, mask: Tensor | None = None, cache: Cache | None = None
+        self,
+        embeds: Tensor,
+        positions: Tensor,
+        mask: Tensor | Packing | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
         """Run the layers.
 
         Args:
             embeds: (batch, token, hidden)
             positions: (batch, token), each token's place in its own sequence
-            mask: (batch, 1, token, key) bool, True where a query may look; None: plain causal
+            mask: (batch, 1, token, key) bool, True where a query may look; None: plain causal; for a batch
+                of one row, several sequences in it
             cache: earlier keys and values, which then knows who may look at whom
         """
         rope = self.angles(positions, embeds.dtype)
         x = embeds
         for layer in self.layers:
-            x = layer(x, rope, mask, cache)
+            if self.checkpoint_activations and torch.is_grad_enabled():
+                x = checkpoint(layer, x, rope, mask, cache, use_reentrant=False)
+            else:
+                x = layer(x, rope, mask, cache)
         out: Tensor = self.norm(x)
         return out
 
