@@ -121,7 +121,8 @@ def _on_base(
     folder: Path, own: Tensors, base: Path, open_whole: Open, vision_tower: str | Path | None
 ) -> Source:
     """The weights of `folder` over those of `base`, which is a LLaVA or a language model."""
-    recorded = read_own(folder).provenance.get(FINGERPRINT)
+    mine = read_own(folder)
+    recorded = mine.provenance.get(FINGERPRINT)
     whole = open_whole(base) if _is_llava(base) else None
     under = own_weights(base) if whole is None else whole.tensors
     if recorded is not None and recorded != fingerprint(under):
@@ -145,7 +146,12 @@ def _on_base(
         raise CheckpointError(
             f"{folder} has no config.json of a LLaVA and {base} is none: nothing says how the two are joined"
         )
-    return replace(whole, tensors=tensors)
+    # Tuned here, it may have another template than its base; how the parts are joined is the base's.
+    template = mine.template or whole.said.template
+    provenance = mine.provenance or whole.said.own.provenance
+    own_file = whole.said.own.model_copy(update={"template": template, "provenance": provenance})
+    said = replace(whole.said, own=own_file, template=template)
+    return replace(whole, said=said, tensors=tensors)
 
 
 def _is_llava(base: Path) -> bool:

@@ -79,6 +79,11 @@ def describe(
     return describe_original(path, vision_tower) if kind == "original" else hugging_face.describe(path)
 
 
+def is_adapter(model: str | Path, revision: str | None = None) -> bool:
+    """Whether `model` is a LoRA, to be merged into its base; errors are those of `locate`."""
+    return _kind(locate(model, revision, weights=False)) == "lora"
+
+
 def _open(path: Path, base: str | Path | None = None, vision_tower: str | Path | None = None) -> Source:
     kind = _kind(path)
     _check_given(path, kind, base, vision_tower)

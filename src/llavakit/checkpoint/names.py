@@ -42,3 +42,10 @@ def to_hf(ours: str) -> str:
     if ours.startswith("vision_tower."):
         return ours.replace("vision_tower.", "vision_tower.vision_model.", 1)
     return ours.replace("connector.", "multi_modal_projector.", 1)
+
+
+def to_transformers(ours: str) -> str:
+    """The name inside a LLaVA of transformers 5, which is how PEFT's files call it."""
+    if ours.startswith("language_model.lm_head."):
+        return ours.removeprefix("language_model.")
+    return "model." + ours.replace("connector.", "multi_modal_projector.", 1)

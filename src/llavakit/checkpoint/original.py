@@ -149,7 +149,7 @@ def read_small_files(
             update={"connector": config.connector, "image_markers": bool(hf.get("mm_use_im_start_end"))}
         ),
         own.template or template_of(hf, tokenizer, where),
-        _ends(folder),
+        ends_of(folder),
     )
     return Opened(said, tokenizer, None if layers else tower)
 
@@ -160,8 +160,8 @@ def _marks(hf: Json) -> list[str]:
     return patch + (["<im_start>", "<im_end>"] if hf.get("mm_use_im_start_end") else [])
 
 
-def _ends(folder: Path) -> tuple[int, ...]:
-    """End tokens beside the tokenizer's own.
+def ends_of(folder: Path) -> tuple[int, ...]:
+    """End tokens of a language model's folder beside the tokenizer's own.
 
     A single one is the tokenizer's, but for the first checkpoints, where it is wrong: 1 opens a text there.
     """

@@ -22,6 +22,14 @@ def export(
     dtype: Annotated[
         str, typer.Option(help="Of what is not quantised: auto (as it is), float32, float16, bfloat16.")
     ] = "auto",
+    merge: Annotated[
+        bool,
+        typer.Option(
+            "--merge",
+            help="MODEL is a LoRA, which is folded into its 16-bit base (so it is without this, too): "
+            "refuse anything else.",
+        ),
+    ] = False,
     template: options.TemplateName = None,
     base: options.Base = None,
     vision_tower: options.VisionTower = None,
@@ -29,17 +37,19 @@ def export(
     """Write a model in another format. The folder appears whole or not at all.
 
     llava export llava-hf/llava-1.5-7b-hf --to gguf --quantize q4_k --out llava-gguf
-    llava export my-lora --to hf --out merged
+    llava export runs/my-lora/adapter --merge --to hf --out merged
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from llavakit.checkpoint import open_source
+    from llavakit.checkpoint import is_adapter, open_source
     from llavakit.checkpoint.export import export as write
     from llavakit.llava import DTYPES
 
     if dtype != "auto" and dtype not in DTYPES:
         raise UsageError(f"unknown dtype {dtype!r}: auto, {', '.join(DTYPES)}")
+    if merge and not is_adapter(model):
+        raise UsageError(f"--merge: {model} is no adapter (it has no adapter_config.json): leave --merge out")
     source = open_source(model, base=base, vision_tower=vision_tower, template=template)
     names = set(source.tensors)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
