@@ -20,7 +20,7 @@ ARROWS: dict[str, set[str]] = {
     "checkpoint": {"cache", "model", "prompt"},
     "engine": {"checkpoint", "kernels", "model", "prompt", "media"},
     "data": {"prompt", "media"},
-    "train": {"data", "checkpoint", "model", "prompt"},
+    "train": {"cache", "data", "checkpoint", "model", "prompt"},
     "chat": {"engine", "checkpoint", "model", "prompt", "media", "llava"},
     "memory": {"model"},
     "llava": {"chat", "kernels", "memory", "engine", "checkpoint", "model", "prompt", "media"},

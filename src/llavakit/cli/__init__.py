@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from llavakit.cli import bench, chat, doctor, evaluate, export, models, train
+from llavakit.cli import bench, chat, data, doctor, evaluate, export, models, train
 from llavakit.errors import LlavaError
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def _llava(
 
 app.command("chat")(chat.chat)
 app.command("train")(train.train)
+app.add_typer(data.app, name="data")
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
 app.add_typer(bench.app, name="bench")

@@ -1,13 +1,23 @@
 """What moves the weights: AdamW, or Muon for the matrices with AdamW for the rest."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from llavakit.errors import LlavaError
 from llavakit.train.recipe import Stage
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters with a peak learning rate of their own."""
+
+    lr: float
+    parameters: Sequence[nn.Parameter]
 
 
 class Optimiser:
@@ -21,44 +31,70 @@ class Optimiser:
         LlavaError: the stage asks for Muon and this torch has none.
     """
 
-    def __init__(self, stage: Stage, model: nn.Module, parameters: list[nn.Parameter]) -> None:
+    def __init__(
+        self, stage: Stage, model: nn.Module, groups: Sequence[Group], *, fused: bool = True
+    ) -> None:
         matrices = _matrices(model) if stage.optimiser == "muon" else set()
-        self.parts: list[Optimizer] = [_adamw(stage, [p for p in parameters if p not in matrices])]
-        if matrices:
-            if not hasattr(torch.optim, "Muon"):
-                raise LlavaError(f"stage {stage.name}: Muon needs torch 2.9 or newer; set optimiser to adamw")
-            self.parts.append(
-                torch.optim.Muon(
-                    [p for p in parameters if p in matrices],
-                    lr=stage.lr,
-                    weight_decay=stage.weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
-                )
-            )
+        rest = [Group(g.lr, [p for p in g.parameters if p not in matrices]) for g in groups]
+        chosen = [Group(g.lr, [p for p in g.parameters if p in matrices]) for g in groups]
+        self.parts: list[Optimizer] = []
+        if any(group.parameters for group in rest):
+            self.parts.append(_adamw(stage, rest, fused))
+        if any(group.parameters for group in chosen):
+            self.parts.append(_muon(stage, chosen))
+        self._part_of = {p: part for part in self.parts for g in part.param_groups for p in g["params"]}
+        # The device can be told to let a step pass without moving anything, and nobody has to wait for it.
+        self.can_hold_still = fused and not matrices
 
-    def step(self, lr: float) -> None:
-        """Move the weights by their gradients, and forget these."""
+    def step(self, factor: float, hold_still: Tensor | None = None) -> None:
+        """Move the weights by their gradients, and forget these.
+
+        Args:
+            factor: on each group's peak learning rate
+            hold_still: a number on the device, 1 if nothing is to move (as `torch.amp.GradScaler` does)
+        """
         for part in self.parts:
+            if self.can_hold_still:
+                part.found_inf = hold_still  # type: ignore[attr-defined]
             for group in part.param_groups:
-                group["lr"] = lr
+                group["lr"] = group["peak"] * factor
             part.step()
             part.zero_grad(set_to_none=True)
 
-    def state_dict(self) -> list[dict[str, Any]]:
-        return [part.state_dict() for part in self.parts]
+    def state(self, parameter: nn.Parameter) -> dict[str, Any]:
+        """What is remembered of a parameter: moments, and how many steps it took."""
+        part = self._part_of.get(parameter)
+        return {} if part is None else dict(part.state.get(parameter, {}))
 
-    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
-        for part, own in zip(self.parts, state, strict=True):
-            part.load_state_dict(own)
+    def restore(self, parameter: nn.Parameter, key: str, value: Tensor) -> None:
+        """Set what `state` gave in an earlier run."""
+        part = self._part_of[parameter]
+        # Fused AdamW counts its steps where the parameter is, so that nobody waits; the other one does not.
+        if key == "step":
+            value = value.to(parameter.device if part.defaults.get("fused") else "cpu")
+        part.state[parameter][key] = value
 
 
-def _adamw(stage: Stage, parameters: list[nn.Parameter]) -> AdamW:
+def _adamw(stage: Stage, groups: Sequence[Group], fused: bool) -> AdamW:
     """Vectors (biases, norms) are not decayed, as is usual."""
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": stage.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    split = [
+        {"params": chosen, "weight_decay": decay, "lr": group.lr, "peak": group.lr}
+        for group in groups
+        for chosen, decay in (
+            ([p for p in group.parameters if p.ndim >= 2], stage.weight_decay),
+            ([p for p in group.parameters if p.ndim < 2], 0.0),
+        )
     ]
-    return AdamW(groups, lr=stage.lr, betas=stage.betas, fused=True)
+    return AdamW([g for g in split if g["params"]], lr=stage.lr, betas=stage.betas, fused=fused)
+
+
+def _muon(stage: Stage, groups: Sequence[Group]) -> Optimizer:
+    if not hasattr(torch.optim, "Muon"):
+        raise LlavaError(f"stage {stage.name}: Muon needs torch 2.9 or newer; set optimiser to adamw")
+    split = [{"params": list(g.parameters), "lr": g.lr, "peak": g.lr} for g in groups if g.parameters]
+    return torch.optim.Muon(
+        split, lr=stage.lr, weight_decay=stage.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
 
 
 def _matrices(model: nn.Module) -> set[nn.Parameter]:

@@ -1,33 +1,32 @@
 """A whole recipe: build or load the model, run its stages, save what comes out."""
 
+import gc
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import llavakit
-from llavakit.checkpoint import Checkpoint, load, save
-from llavakit.config import LlavaConfig
-from llavakit.data.collate import ContrastiveCollator, TokenCollator
-from llavakit.model.encoder import EncoderLayer
-from llavakit.model.language.decoder import DecoderLayer
-from llavakit.prompt.encode import PromptEncoder
-from llavakit.prompt.messages import assistant, user
-from llavakit.prompt.templates import get_template
-from llavakit.prompt.tokenizer import Tokenizer
-from llavakit.train.loop import Collate, Examples, Hook, Loss, run_stage
-from llavakit.train.objectives import contrastive_loss, next_token_loss
-from llavakit.train.organs import Trainee, initialise
-from llavakit.train.recipe import Recipe, Stage
+from llavakit.checkpoint import open_source, save
+from llavakit.checkpoint.folder import write_folder
+from llavakit.errors import UsageError
+from llavakit.train.batches import Examples
+from llavakit.train.distributed import World, join, shard
+from llavakit.train.dress import dress, undress
+from llavakit.train.faults import explained
+from llavakit.train.features import Encoding
+from llavakit.train.loop import Hook, StageRun
+from llavakit.train.lora import base_of, save_adapter
+from llavakit.train.recipe import Recipe, Source
+from llavakit.train.start import OpenTexts, start
 from llavakit.train.state import State
-from llavakit.train.tokenizer import learn_tokenizer
+from llavakit.train.task import task_of
 
-# How a stage's `data` (a file, or a name such as tiny/instruct) becomes a dataset.
-OpenData = Callable[[str, str | None], Examples]
-# How a dataset's name gives texts to learn a tokenizer from.
-OpenTexts = Callable[[str, int], Sequence[str]]
+# How a stage's data (files, or names such as tiny/instruct) becomes a dataset.
+OpenData = Callable[[tuple[Source, ...]], Examples]
+OnStage = Callable[[StageRun], None]
+OnEncoding = Callable[[Encoding], None]
 
 
 def train(
@@ -38,108 +37,172 @@ def train(
     *,
     device: torch.device | str = "cpu",
     hooks: Sequence[Hook] = (),
-    save_every: int = 500,
-    compiled: bool = False,
-) -> Checkpoint:
-    """Run every stage of `recipe`; the model lands in `out/model`.
+    on_stage: OnStage | None = None,
+    on_encoding: OnEncoding = lambda _: None,
+) -> Path:
+    """Run every stage of `recipe`.
 
-    Killed at any moment, the same call goes on from the last saved step. `compiled` has torch fuse the
-    transformers' layers: a minute's wait (and a C++ compiler, on a CPU) for steps 1.5 times as fast.
+    Stopped or killed at any moment, the same call goes on from the last checkpoint. Under `torchrun`, all
+    processes make it, and are one run; hooks are told in each of them, and `on_stage` before each stage.
+    `on_encoding` hears how far features are that a stage asks to be cached.
+
+    Returns:
+        where the model is, `out/model`; the LoRA of a last stage that has one is beside it, in `out/adapter`
+
+    Raises:
+        UsageError: the recipe asks for what there is not.
+        LlavaError: a stage could not be finished; `out` holds what there is.
     """
-    device = torch.device(device)
-    out.mkdir(parents=True, exist_ok=True)
-    fingerprint = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
-    checkpoint = _start(recipe, out, open_texts)
-    trainee = Trainee(checkpoint.model, _text_tower(recipe, checkpoint.tokenizer), recipe.projection_dim)
-    state = State(out / "state.pt", trainee, fingerprint)
-    trainee.to(device)
-    if compiled:
-        for module in trainee.modules():
-            if isinstance(module, EncoderLayer | DecoderLayer):
-                module.compile(dynamic=True)
-    names = [stage.name for stage in recipe.stages]
-    first = names.index(state.stage) if state.stage else 0
-    for index, stage in enumerate(recipe.stages[first:], start=first):
-        collate, loss = _objective(stage, recipe, checkpoint, trainee)
-        run_stage(
+    with join(device) as world:
+        run = _Run(recipe, out, open_data, open_texts, world, hooks, on_stage, on_encoding)
+        run.stages()
+        world.together(run.write if world.first else lambda: None)
+    return out / "model"
+
+
+class _Run:
+    """A recipe in one of the processes that run it."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        open_data: OpenData,
+        open_texts: OpenTexts,
+        world: World,
+        hooks: Sequence[Hook],
+        on_stage: OnStage | None,
+        on_encoding: OnEncoding,
+    ) -> None:
+        _check(recipe, world)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {out} cannot be written: {error.strerror}") from None
+        self.recipe, self.out, self.world, self.hooks = recipe, out, world, hooks
+        self.open_data, self.open_texts = open_data, open_texts
+        self.on_stage, self.on_encoding = on_stage, on_encoding
+        # What the run is laid on may change from one start to the next.
+        told = recipe.model_dump_json(exclude={"hardware"})
+        fingerprint = hashlib.sha256(told.encode()).hexdigest()
+        names = [stage.name for stage in recipe.stages]
+        self.state = State(out, names, fingerprint, world, recipe.hardware.keep)
+        self.begin()
+
+    def begin(self) -> None:
+        self.checkpoint, self.trainee = start(self.recipe, self.out, self.open_texts, self.world)
+
+    def stages(self) -> None:
+        """Run those that are not done yet; the model is then as the last of them left it."""
+        names = [stage.name for stage in self.recipe.stages]
+        first = names.index(self.state.position.stage) if self.state.position else 0
+        for index, stage in enumerate(self.recipe.stages[first:], start=first):
+            last = index + 1 == len(names)
+            begun = self.state.position is not None and self.state.position.stage == stage.name
+            if last and not begun and self._needs_base():
+                world = self.world
+                world.together(self._write_base if world.first else lambda: None)
+            with explained(stage, self.recipe.hardware, self.world):
+                self._dress(index)
+                if begun:
+                    self.state.load_model(self.trainee, alone=True)
+                self._train(index)
+            if self.world.size > 1:
+                # Shards cannot be joined again in their place: the stage's checkpoint has the weights.
+                del self.checkpoint, self.trainee
+                gc.collect()  # a sharded model holds itself
+                self.begin()
+                self._dress(index)
+                self.state.load_model(self.trainee, alone=True)
+            if not last:
+                undress(self.trainee)
+
+    def _dress(self, index: int) -> None:
+        stage, hardware = self.recipe.stages[index], self.recipe.hardware
+        dress(self.trainee, stage, hardware, seed=self._seed(index), device=self.world.device)
+
+    def _train(self, index: int) -> None:
+        recipe, stage, world = self.recipe, self.recipe.stages[index], self.world
+        found = self.state.position
+        first = found.step if found is not None and found.stage == stage.name else 0
+        examples = self.open_data(stage.sources)
+        task = task_of(
+            stage, recipe, self.checkpoint, self.trainee, examples,
+            seed=self._seed(index), first=first, world=world, on_encoding=self.on_encoding,
+        )  # fmt: skip
+        learned = self.trainee.learned(recipe.stages[: index + 1], whole=recipe.from_scratch)
+        shard(self.trainee, world, recipe.hardware.shard, half=stage.precision == "bfloat16")
+        self.trainee.to(world.device)
+        run = StageRun(
             stage,
-            trainee,
-            trainee.freeze_all_but(stage.trainable),
-            loss,
-            open_data(stage.data, stage.images),
-            collate,
-            seed=recipe.seed + 1000 * index,
-            device=device,
-            state=state,
-            hooks=hooks,
-            save_every=save_every,
+            self.trainee,
+            task,
+            seed=self._seed(index),
+            world=world,
+            hardware=recipe.hardware,
+            state=self.state,
+            learned=learned,
+            out=self.out,
+            hooks=self.hooks,
         )
-    checkpoint.provenance = {
-        "recipe": recipe.model_dump(mode="json", exclude_none=True),
-        "llavakit": llavakit.__version__,
-        "torch": torch.__version__,
-        "device": str(device),
-        "hours": round(state.seconds / 3600, 2),
-    }
-    save(checkpoint, out / "model", dtype=torch.bfloat16, clip=trainee.clip)
-    return checkpoint
+        if self.on_stage is not None:
+            self.on_stage(run)
+        run.run()
+
+    def _seed(self, index: int) -> int:
+        return self.recipe.seed + 1000 * index
+
+    def _needs_base(self) -> bool:
+        """Whether the last stage trains a LoRA for a model that exists nowhere yet."""
+        return self.recipe.stages[-1].lora is not None and base_of(self.recipe) is None
+
+    def _write_base(self) -> None:
+        self._say_where_from()
+        save(self.checkpoint, self.out / "base", dtype=torch.bfloat16, clip=self.trainee.clip)
+
+    def write(self) -> None:
+        """The model, and the LoRA of the last stage."""
+        self._say_where_from()
+        model, clip = self.out / "model", self.trainee.clip
+        if self.trainee.lora is None:
+            save(self.checkpoint, model, dtype=torch.bfloat16, clip=clip)
+            return
+        adapter, base = self.out / "adapter", base_of(self.recipe) or self.out / "base"
+        save_adapter(self.trainee, self.checkpoint, base, adapter)
+        # From the files: a LoRA on rounded weights is merged into the base's own, and one at a time.
+        write_folder(open_source(adapter, base=base), model, dtype=torch.bfloat16, clip=clip)
+
+    def _say_where_from(self) -> None:
+        self.checkpoint.provenance = {
+            "recipe": self.recipe.model_dump(mode="json", exclude_none=True),
+            "llavakit": llavakit.__version__,
+            "torch": torch.__version__,
+            "device": f"{self.world.size} x {self.world.device.type}",
+            "hours": round(self.state.seconds / 3600, 2),
+        }
 
 
-def _start(recipe: Recipe, out: Path, open_texts: OpenTexts) -> Checkpoint:
-    """The model before the first stage."""
-    if recipe.init is not None:
-        checkpoint = load(recipe.init, dtype=torch.float32, template=recipe.template)
-        checkpoint.model.requires_grad_(True)
-        return checkpoint
-    assert recipe.tokenizer and recipe.image and recipe.vision and recipe.language  # the recipe was validated
-    folder = out / "tokenizer"
-    if not (folder / "tokenizer.json").is_file():
-        plan = recipe.tokenizer
-        around = get_template(recipe.template).spans((user("."), assistant(".")), reply=False)
-        wording = "".join(span.text for span in around if not span.trainable)
-        learn_tokenizer([*open_texts(plan.data, plan.samples), wording], plan.vocab_size).save(folder)
-    tokenizer = Tokenizer.load(folder)
-    config = LlavaConfig(
-        vision=recipe.vision,
-        language=recipe.language.model_copy(update={"vocab_size": tokenizer.vocab_size}),
-        connector=recipe.connector,
-        feature_layer=-2 if recipe.feature_layer is None else recipe.feature_layer,
-        image_token_id=tokenizer.image_token_id,
-    )
-    return Checkpoint(
-        model=initialise(config, recipe.seed),
-        tokenizer=tokenizer,
-        image=recipe.image,
-        template=recipe.template,
-        eos_token_ids=(tokenizer.eos_id,),
-    )
+def _check(recipe: Recipe, world: World) -> None:
+    """What the recipe and the machines do not say no to apart, but do together.
 
-
-def _text_tower(recipe: Recipe, tokenizer: Tokenizer) -> Any:
-    if recipe.text_tower is None:
-        return None
-    numbers = {"vocab_size": tokenizer.vocab_size, "eos_token_id": tokenizer.eos_id}
-    return recipe.text_tower.model_copy(update=numbers)
-
-
-def _objective(
-    stage: Stage, recipe: Recipe, checkpoint: Checkpoint, trainee: Trainee
-) -> tuple[Collate, Loss]:
-    vision = checkpoint.model.config.vision
-    if stage.objective == "contrastive":
-        assert trainee.clip is not None and recipe.text_tower is not None  # the recipe was validated
-        clip = trainee.clip
-        longest = recipe.text_tower.max_position_embeddings
-        grid = vision.image_size // vision.patch_size
-        collator = ContrastiveCollator(checkpoint.tokenizer, checkpoint.image, grid, longest)
-        return collator, lambda batch: contrastive_loss(clip, batch)
-    encoder = PromptEncoder(
-        checkpoint.tokenizer,
-        get_template(stage.template or recipe.template),
-        checkpoint.model.config.tokens_per_image,
-        checkpoint.image,
-        checkpoint.image_markers,
-        checkpoint.model.config.tiling,
-    )
-    longest = checkpoint.model.config.language.max_position_embeddings
-    return TokenCollator(encoder, longest), lambda batch: next_token_loss(checkpoint.model, batch)
+    Raises:
+        UsageError: a stage cannot run so.
+    """
+    touched: set[str] = set()
+    for stage in recipe.stages:
+        if stage.objective == "contrastive" and world.size > 1:
+            raise UsageError(
+                f"stage {stage.name}: the contrastive objective compares a batch's pictures with each other "
+                "and runs in one process: start that stage without torchrun"
+            )
+        if stage.precision == "float32" and recipe.hardware.frozen == "bfloat16":
+            raise UsageError(
+                f'stage {stage.name}: precision "float32" and hardware.frozen "bfloat16" do not go together'
+            )
+        if stage.lora is not None and stage.lora.quantize and touched & set(stage.lora.targets):
+            organ = min(touched & set(stage.lora.targets))
+            raise UsageError(
+                f"stage {stage.name}: lora.quantize packs {organ}, which an earlier stage trains: make the "
+                "stage a recipe of its own, with init = that model"
+            )
+        touched |= set(stage.learning)
