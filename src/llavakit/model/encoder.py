@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from llavakit import kernels
 from llavakit.config import TextTowerConfig, VisionConfig
 from llavakit.errors import UsageError, nearest
+from llavakit.model.attention import attend
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -59,7 +60,7 @@ class SelfAttention(nn.Module):
             attended = torch.stack([kernels.attend_many(q, k, v, past=past) for q, k, v in each])
         else:
             query, key, value = (part.transpose(1, 2) for part in parts)
-            attended = F.scaled_dot_product_attention(query, key, value, is_causal=causal).transpose(1, 2)
+            attended = attend(query, key, value, causal=causal).transpose(1, 2)
         merged: Tensor = self.out_proj(attended.reshape(batch, length, hidden))
         return merged
 

@@ -4,12 +4,9 @@ A loss is the sum of a batch's `weight` terms, so that batches of any size add u
 here waits for a GPU.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
 from llavakit.data.collate import ContrastiveBatch, TokenBatch
@@ -58,10 +55,9 @@ def contrastive_loss(clip: CLIP, batch: ContrastiveBatch) -> Tensor:
     speak of the same aspect. LLaVA reads single patches, so each has to know what it is part of; with
     the mean of the region they share that out among themselves.
     """
-    with _short_attention(clip):
-        features = clip.vision_model(batch.pixels)  # (image, class + patch, vision)
-        captions = clip.encode_text(batch.captions)
-        phrases = clip.encode_text(batch.phrases) if batch.aspects else None
+    features = clip.vision_model(batch.pixels)  # (image, class + patch, vision)
+    captions = clip.encode_text(batch.captions)
+    phrases = clip.encode_text(batch.phrases) if batch.aspects else None
     scale = clip.logit_scale.clamp(max=4.6052).exp()  # at most 100, as CLIP
     similarity = scale * clip.project_vision(features[:, 0]).float() @ captions.float().T
     pairs = torch.arange(len(features), device=similarity.device)
@@ -73,15 +69,3 @@ def contrastive_loss(clip: CLIP, batch: ContrastiveBatch) -> Tensor:
             told = told[batch.region_image, batch.region_phrase[:, aspect]]  # (region, patch)
             loss = loss - (told * batch.region_patches).sum() / len(batch.region_image)
     return loss
-
-
-def _short_attention(clip: CLIP) -> AbstractContextManager[None]:
-    """Plain matrix products on a CPU: for sequences this short the fused kernel's backward pass is slow.
-
-    96 pictures of 65 positions, bf16, torch 2.13: 1.3 against 2.6 s a step. At the 250 tokens of a
-    conversation it is the other way round, 2.4 against 1.6 s. Not where layers are computed again on the way
-    back, which happens after this and has to be the same computation.
-    """
-    again = clip.vision_model.encoder.checkpoint_activations or clip.text_model.encoder.checkpoint_activations
-    on_cpu = clip.logit_scale.device.type == "cpu"
-    return sdpa_kernel(SDPBackend.MATH) if on_cpu and not again else nullcontext()

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from llavakit import kernels
 from llavakit.config import LanguageConfig
+from llavakit.model.attention import attend
 from llavakit.model.encoder import activation
 from llavakit.model.language.packing import Packing
 from llavakit.model.language.rope import rope_frequencies, rotate
@@ -49,7 +50,6 @@ class Attention(nn.Module):
         super().__init__()
         hidden, dim, bias = config.hidden_size, config.head_dim, config.qkv_bias
         self.layer, self.dim = layer, dim
-        self.grouped = config.num_key_value_heads != config.num_attention_heads
         self.q_proj = nn.Linear(hidden, config.num_attention_heads * dim, bias=bias)
         self.k_proj = nn.Linear(hidden, config.num_key_value_heads * dim, bias=bias)
         self.v_proj = nn.Linear(hidden, config.num_key_value_heads * dim, bias=bias)
@@ -67,9 +67,7 @@ class Attention(nn.Module):
         elif isinstance(mask, Packing):
             attended = mask.attend(query, key, value)
         else:
-            attended = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=mask, is_causal=mask is None, enable_gqa=self.grouped
-            )
+            attended = attend(query, key, value, mask, causal=mask is None)
         return self.merge(attended)
 
     def project(self, x: Tensor, rope: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

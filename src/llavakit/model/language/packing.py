@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from llavakit.model.attention import attend
 
 _WIDEST = 256  # head_dim that FlashAttention takes, in steps of 8
 
@@ -82,18 +83,13 @@ def _varlen_attn(device: torch.device) -> Callable[..., Tensor] | None:
 
 def _one_by_one(packing: Packing, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     lengths, window = list(packing.lengths), packing.window
-    grouped = query.shape[1] != key.shape[1]
     parts = (torch.split(x, lengths, dim=2) for x in (query, key, value))
     seen = []
     for q, k, v in zip(*parts, strict=True):
         mask = None
         if window is not None and (length := q.shape[2]) > window:
             mask = torch.ones(length, length, dtype=torch.bool, device=q.device).tril().triu(1 - window)
-        seen.append(
-            F.scaled_dot_product_attention(
-                q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped
-            )
-        )
+        seen.append(attend(q, k, v, mask, causal=mask is None))
     return torch.cat(seen, dim=2)
 
 
