@@ -6,7 +6,7 @@ these. Nothing here knows about files or tensors.
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -26,7 +26,8 @@ class Strict(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise UsageError(f"{where}: {'; '.join(_explain(cls, e) for e in error.errors())}") from None
+            told = [_explain(cls, fault) for fault in _told(error.errors())]
+            raise UsageError(f"{where}: {'; '.join(told)}") from None
 
     @classmethod
     def parse_toml(cls, text: str, where: str, overrides: Mapping[str, str] | None = None) -> Self:
@@ -56,10 +57,17 @@ def _override(values: dict[str, Any], path: str, text: str) -> None:
         raise UsageError(f"--set {path}={text}: there is no such place in the file") from None
 
 
+def _told(errors: Sequence[Any]) -> list[Any]:
+    """Those that say something: a list whose every part is wrong is called too short, too."""
+    inner = {tuple(error["loc"][:depth]) for error in errors for depth in range(len(error["loc"]))}
+    return [error for error in errors if error["type"] != "too_short" or tuple(error["loc"]) not in inner]
+
+
 def _explain(cls: type[BaseModel], error: Any) -> str:
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
-        return f"{path}: {error['msg']}" if path else str(error["msg"])
+        said = str(error["msg"]).removeprefix("Value error, ")
+        return f"{path}: {said}" if path else said
     fields = _fields_at(cls, error["loc"][:-1])
     return f"unknown field '{path}' ({nearest(str(error['loc'][-1]), fields)})"
 

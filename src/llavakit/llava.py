@@ -20,6 +20,7 @@ from llavakit.engine.backends.torch_backend import TorchBackend
 from llavakit.engine.prune import image_tokens as kept_tokens
 from llavakit.errors import LlavaError, UsageError, nearest
 from llavakit.memory import check_memory, default_cache_tokens, memory_needed
+from llavakit.model.device import usable
 from llavakit.prompt.encode import Encoded, PromptEncoder
 from llavakit.prompt.messages import Message, system
 from llavakit.prompt.templates import get_template
@@ -213,14 +214,7 @@ def pick_device(device: str | torch.device) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.zeros(1, device=chosen).item()  # `meta` cannot
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise UsageError(
-            f"device {str(device)!r} cannot be used here ({str(error).splitlines()[0]})"
-        ) from None
-    return chosen
+    return usable(device)
 
 
 def _kept(source: Source, plan: Quantization, packed: Source) -> Source:

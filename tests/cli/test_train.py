@@ -72,6 +72,10 @@ def test_a_missing_file_of_a_recipe_is_named() -> None:
         (("--set", "stages.0.trainible=1"), "did you mean 'trainable'"),
         (("--plan", "--gpu", "H10"), "unknown GPU 'H10'"),
         (("--wandb", "project"), "--wandb needs wandb"),
+        (("--gpus", "8"), "are for --plan; a run on several GPUs is started by torchrun"),
+        (("--num-workers", "8"), "--num-workers and --ray-address are for --ray"),
+        (("--device", "gpu"), "device 'gpu' cannot be used here"),
+        (("--set", "stages.1.template=vicuna_v2"), "unknown template 'vicuna_v2'"),
         (
             ("--set", "stages.1.data=data/none.json"),
             "stage instruct, which comes later: there is no data/none",

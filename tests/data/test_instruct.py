@@ -210,6 +210,7 @@ def test_rows_of_an_array_are_found_across_the_windows_it_is_read_in(
         ("[{", "after row 0"),
         (json.dumps(rows(2))[:-1], "after row 1: it is cut short"),
         (json.dumps(rows(2))[:-9], "after row 1"),
+        ('[{}, {"id" 7}]', "after row 1: Expecting ':' delimiter$"),  # without a place, which is the window's
         (json.dumps(rows(2)) + "x", "something follows"),
         (json.dumps(rows(1))[:-1] + " {}]", "after row 1: '{' where a comma"),
         ("[" * 100_000, "not valid JSON"),

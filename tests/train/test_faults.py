@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,18 @@ import pytest
 import torch
 from torch import nn
 
+from llavakit.config import LlavaConfig
 from llavakit.data.rows import RowError
 from llavakit.errors import LlavaError, UsageError
+from llavakit.train import Recipe
 from llavakit.train.batches import Skip
-from llavakit.train.distributed import World
+from llavakit.train.distributed import World, join
 from llavakit.train.faults import explained
 from llavakit.train.loop import Step
 from llavakit.train.optimiser import Group, Optimiser
 from llavakit.train.readings import Readings
 from llavakit.train.recipe import Hardware, LoRA, Source, Stage
+from llavakit.train.run import _check_model
 from llavakit.train.skipped import Skipped
 from train import small
 
@@ -194,3 +198,38 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     changes = {"stages.1.precision": '"float32"', "hardware.frozen": '"bfloat16"'}
     with pytest.raises(UsageError, match=r"stage align: .*do not go together"):
         small.run(tmp_path, lambda _: None, overrides=changes)
+
+
+def test_what_a_later_stage_needs_and_is_not_there_is_said_before_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[Step] = []
+    with pytest.raises(UsageError, match="unknown template 'plane'"):
+        small.run(tmp_path, steps.append, overrides={"stages.2.template": "plane"})
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(UsageError, match=r"llavakit\[train\]"):
+        small.run(tmp_path, steps.append, text=small.LORA)
+    assert steps == []
+
+
+def test_a_stage_that_reads_more_than_its_model_can_is_refused() -> None:
+    whole = Recipe.parse_toml(small.MIXED, "small", {"stages.1.max_length": "256"})
+    assert whole.vision and whole.language
+    config = LlavaConfig(vision=whole.vision.numbers, language=whole.language.numbers, image_token_id=3)
+    _check_model(whole, config)
+    short = config.language.model_copy(update={"max_position_embeddings": 128})
+    with pytest.raises(UsageError, match=r"stage instruct: max_length 256 is more than .* context, 128"):
+        _check_model(whole, config.model_copy(update={"language": short}))
+
+
+def test_a_gpu_that_is_named_becomes_the_one_that_is_meant_everywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Events and page-locked memory belong to the current GPU: another one's would not wait for ours.
+    chosen: list[torch.device] = []
+    monkeypatch.setattr("llavakit.train.distributed.usable", torch.device)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    with join("cuda:1") as world:
+        assert world.device == torch.device("cuda:1")
+    with join("cpu"), join("cuda"):
+        assert chosen == [torch.device("cuda:1")]

@@ -46,6 +46,7 @@ V1_5_ALIGN: list[tuple[str, Any, str]] = [
     ("image.pad", True, FINETUNE),
     ("template", "vicuna_v1", FINETUNE),
     ("stages.0.template", "plain", PRETRAIN),
+    ("stages.0.pad", False, PRETRAIN),
     ("stages.0.trainable", ("connector",), PRETRAIN),
     ("stages.0.epochs", 1, README),
     ("stages.0.batch", 256, README),
@@ -66,6 +67,7 @@ V1_5_INSTRUCT: list[tuple[str, Any, str]] = [
     ("stages.1.group_by", "modality_length", FINETUNE),
     ("stages.1.precision", "bfloat16", FINETUNE),
     ("stages.1.template", None, FINETUNE),
+    ("stages.1.pad", None, FINETUNE),
 ]
 V1_5_WHOLE: list[tuple[str, Any, str]] = [
     ("stages.1.lr", 2e-5, README),
@@ -288,3 +290,14 @@ def test_values_are_overridden_by_their_path() -> None:
 def test_an_override_of_a_place_that_does_not_exist_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match="no such place"):
         Recipe.parse_toml(small.RECIPE, "small", {path: "1"})
+
+
+def test_a_mistake_in_a_stage_is_said_once_and_in_our_words() -> None:
+    with pytest.raises(UsageError) as caught:
+        Recipe.parse_toml(small.MIXED, "small", {"stages.0.epochs": "1", "stages.1.lr": "0"})
+    assert str(caught.value) == (
+        "small: stages.0: stage 'align': give either steps or epochs; "
+        "stages.1.lr: Input should be greater than 0"
+    )
+    with pytest.raises(UsageError, match=r"stages: .*at least 1"):
+        Recipe.parse_toml(small.MIXED, "small", {"stages": "[]"})

@@ -121,6 +121,13 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert (told[0].stage, told[0].step) == ("align", 2)
 
 
+def test_data_that_grew_or_shrank_is_not_gone_on_with(tmp_path: Path, half: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(half, out)
+    with pytest.raises(LlavaError, match=r"stage align: its data had 64 examples .* and has 63 now"):
+        small.run(out, nothing, open_data=lambda sources: small.Plates(sources[0].path, 63))
+
+
 def test_the_last_checkpoint_is_never_forgotten_for_a_damaged_later_one(tmp_path: Path, half: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(half, out)

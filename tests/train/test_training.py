@@ -14,6 +14,8 @@ from llavakit.data.collate import ContrastiveBatch, ContrastiveCollator, TokenBa
 from llavakit.model import CLIP
 from llavakit.prompt.messages import assistant, user
 from llavakit.prompt.tokenizer import Tokenizer
+from llavakit.train import Recipe
+from llavakit.train.distributed import World
 from llavakit.train.dress import dress
 from llavakit.train.loop import Step
 from llavakit.train.objectives import contrastive_loss, next_token_loss
@@ -21,6 +23,7 @@ from llavakit.train.optimiser import Group, Optimiser
 from llavakit.train.organs import Trainee, initialise
 from llavakit.train.recipe import Hardware, Organ, Stage
 from llavakit.train.schedule import cosine
+from llavakit.train.task import task_of
 from model.reference import hf_llava
 from model.tiled_reference import NEXT, hf_tiled, noise
 from tiles import tiled_llava
@@ -185,6 +188,22 @@ def test_each_stage_runs_and_the_model_it_leaves_loads(trained: Path) -> None:
     assert checkpoint.template == "vicuna_v1"
     assert checkpoint.provenance["recipe"]["name"] == "small"
     assert next(checkpoint.model.parameters()).dtype == torch.bfloat16
+
+
+def test_a_stage_may_see_its_pictures_cut_to_a_square_and_leave_a_model_that_pads(trained: Path) -> None:
+    checkpoint = load(trained / "model")
+    checkpoint.image = ImageConfig(size=32, pad=True)
+    recipe = Recipe.parse_toml(small.MIXED, "small", {"stages.0.pad": "false"})
+    trainee = Trainee(checkpoint.model, None, 16)
+    seen = []
+    for stage in recipe.stages:
+        task = task_of(
+            stage, recipe, checkpoint, trainee, small.Plates("mixed"),
+            seed=0, first=0, world=World(), on_encoding=lambda _: None,
+        )  # fmt: skip
+        assert isinstance(task.collate, TokenCollator)
+        seen.append(task.collate.encoder.image_config.pad)
+    assert seen == [False, True] and checkpoint.image.pad
 
 
 @pytest.mark.parametrize("steps", [100, 37])

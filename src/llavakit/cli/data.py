@@ -206,7 +206,8 @@ def _pictures(
     try:
         pictures = [open_image(picture) for picture in data.read(index)]
     except LlavaError as error:
-        reason = error.reason if isinstance(error, RowError) else str(error)
+        opened = f"has a picture that cannot be opened: {error}"
+        reason = error.reason if isinstance(error, RowError) else opened
         typer.echo(f"llava: row {index + 1} {reason}; a square stands in for it", err=True)
         return [Image.new("RGB", (336, 336)) for _ in names], [f"{name}, not opened" for name in names]
     return pictures, [f"{n}, {p.width}x{p.height}" for n, p in zip(names, pictures, strict=True)]

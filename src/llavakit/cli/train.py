@@ -77,6 +77,13 @@ def train(
     llava train llava-v1.5-7b --plan --gpu A100-80 --gpus 8
     torchrun --nproc-per-node 8 -m llavakit train llava-v1.5-7b
     """
+    if not plan and (gpu is not None or gpus > 1 or mfu is not None):
+        raise UsageError(
+            "--gpu, --gpus and --mfu are for --plan; a run on several GPUs is started by "
+            "torchrun --nproc-per-node 8 -m llavakit train …"
+        )
+    if not ray and (num_workers > 1 or ray_address is not None):
+        raise UsageError("--num-workers and --ray-address are for --ray: add it, or leave them out")
     changes = dict(_change(text) for text in overrides or [])
     flags = {"compile": compiled or None, "save_every": save_every, "workers": workers}
     changes |= {f"hardware.{name}": _toml(value) for name, value in flags.items() if value is not None}

@@ -170,7 +170,9 @@ def _elements(file: BinaryIO, offset: int, path: Path) -> Iterator[tuple[int, by
             follows = text[behind]
         except (ValueError, IndexError) as error:  # the window ends within the element, or it is no JSON
             if not more:
-                why = "it is cut short" if isinstance(error, IndexError) else str(error)
+                # Where it says it is, is counted from the window's beginning.
+                fault = getattr(error, "msg", error)
+                why = "it is cut short" if isinstance(error, IndexError) else fault
                 raise LlavaError(f"{path} is not valid JSON, after row {count}: {why}") from None
             offset += _bytes(text[known:at])
             try:

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from llavakit.errors import LlavaError, UsageError
+from llavakit.model.device import usable
 from llavakit.model.encoder import EncoderLayer
 from llavakit.model.language.decoder import DecoderLayer
 
@@ -114,23 +115,22 @@ def join(device: torch.device | str) -> Iterator[World]:
         device: what to compute on; with several processes on GPUs, each takes its own
 
     Raises:
-        UsageError: there are more processes on this machine than GPUs.
+        UsageError: the device cannot be used; there are more processes on this machine than GPUs.
         LlavaError: the others cannot be reached.
     """
-    device = torch.device(device)
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield World(device=device)
+        yield World(device=_used(device))
         return
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
-    if device.type == "cuda":
-        if local >= torch.cuda.device_count():
+    if str(device).startswith("cuda"):
+        if 0 < torch.cuda.device_count() <= local:
             raise UsageError(
                 f"{local + 1} processes but {torch.cuda.device_count()} GPUs on this machine: "
                 "give torchrun --nproc-per-node the number of GPUs"
             )
-        device = torch.device("cuda", local)
-        torch.cuda.set_device(device)
+        device = f"cuda:{local}"
+    device = _used(device)
     ours = not dist.is_initialized()  # else a launcher, such as Ray, has done so
     if ours:
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
@@ -146,6 +146,15 @@ def join(device: torch.device | str) -> Iterator[World]:
     finally:
         if ours:
             dist.destroy_process_group()
+
+
+def _used(device: torch.device | str) -> torch.device:
+    """The device, known to work; a GPU is from now on the one that is meant where none is named, as by events
+    and page-locked memory."""
+    chosen = usable(device)
+    if chosen.type == "cuda" and chosen.index is not None:
+        torch.cuda.set_device(chosen)
+    return chosen
 
 
 def shard(model: nn.Module, world: World, how: Literal["full", "hybrid"], *, half: bool) -> None:

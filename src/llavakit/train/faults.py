@@ -71,7 +71,8 @@ def explained(stage: Stage, hardware: Hardware, world: World) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise LlavaError(_out_of_memory(stage, hardware, world, error)) from None
     except RuntimeError as error:
-        if "DataLoader worker" in str(error):
+        # The second: what one sent was half a batch, which ended the thread that copies for a GPU.
+        if any(mark in str(error) for mark in ("DataLoader worker", "Pin memory thread")):
             raise LlavaError(
                 f"stage {stage.name}: a process that prepares batches was killed, as happens when memory "
                 f"runs out: lower hardware.workers (now {hardware.workers}), or give the machine more memory "
@@ -132,6 +133,6 @@ def not_a_number(
     named = ", ".join(rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
     return LlavaError(
         f"stage {stage.name}, step {step}: {what}, on {named} (all in {out / BAD_BATCH}). The weights from "
-        "before it are saved. If a row is at fault, mend it and run again: it resumes at this step. "
-        f"Lower lr ({stage.lr}) or raise warmup ({stage.warmup}) otherwise, with another --out"
+        "before it are saved. If a row is at fault, mend it in its place and run again: it resumes at this "
+        f"step. Lower lr ({stage.lr}) or raise warmup ({stage.warmup}) otherwise, with another --out"
     )

@@ -197,7 +197,8 @@ class StageRun:
         self._write(step)
 
     def _write(self, step: int) -> None:
-        position = Position(self.stage.name, step, self.skipped.seen, dict(self.skipped.kinds))
+        skipped = self.skipped
+        position = Position(self.stage.name, step, skipped.seen, dict(skipped.kinds), len(self.examples))
         self.state.save(position, self.trainee, self.learned, self.optimiser)
 
 

@@ -117,6 +117,17 @@ def add_lora(
     return factors
 
 
+def check_libraries(lora: LoRA) -> None:
+    """Say early what `add_lora` would say late.
+
+    Raises:
+        UsageError: PEFT or bitsandbytes is not installed.
+    """
+    _peft()
+    if lora.quantize is not None:
+        _bitsandbytes()
+
+
 def _peft() -> Any:
     try:
         import peft

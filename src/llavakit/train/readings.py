@@ -50,7 +50,7 @@ class Readings(Generic[T]):
             host = torch.empty(2, pin_memory=True)
             host.copy_(numbers, non_blocking=True)
             numbers, arrived = host, torch.cuda.Event()  # type: ignore[no-untyped-call]
-            arrived.record()
+            arrived.record(torch.cuda.current_stream(loss.device))
         self._waiting.append((noted, numbers, arrived))
 
     def told(self, *, wait: bool = False) -> list[Told[T]]:

@@ -78,6 +78,7 @@ class Stage(Strict):
     data: str | tuple[Source, ...]
     images: str | None = None  # the folder or .tar that picture names in `data` are relative to
     template: str | None = None  # default: the recipe's
+    pad: bool | None = None  # whether pictures are padded to a square; default: as the model has it
     trainable: tuple[Organ, ...] = ()
     lora: LoRA | None = None
     steps: int | None = Field(None, gt=0)

@@ -10,14 +10,16 @@ import torch
 import llavakit
 from llavakit.checkpoint import open_source, save
 from llavakit.checkpoint.folder import write_folder
-from llavakit.errors import UsageError
+from llavakit.config import LlavaConfig
+from llavakit.errors import LlavaError, UsageError
+from llavakit.prompt.templates import get_template
 from llavakit.train.batches import Examples
 from llavakit.train.distributed import World, join, shard
 from llavakit.train.dress import dress, undress
 from llavakit.train.faults import explained
 from llavakit.train.features import Encoding
 from llavakit.train.loop import Hook, StageRun
-from llavakit.train.lora import base_of, save_adapter
+from llavakit.train.lora import base_of, check_libraries, save_adapter
 from llavakit.train.recipe import Recipe, Source
 from llavakit.train.start import OpenTexts, start
 from llavakit.train.state import State
@@ -88,6 +90,7 @@ class _Run:
         names = [stage.name for stage in recipe.stages]
         self.state = State(out, names, fingerprint, world, recipe.hardware.keep)
         self.begin()
+        _check_model(recipe, self.checkpoint.model.config)
 
     def begin(self) -> None:
         self.checkpoint, self.trainee = start(self.recipe, self.out, self.open_texts, self.world)
@@ -126,6 +129,12 @@ class _Run:
         found = self.state.position
         first = found.step if found is not None and found.stage == stage.name else 0
         examples = self.open_data(stage.sources)
+        if first and found is not None and found.examples not in (0, len(examples)):
+            raise LlavaError(
+                f"stage {stage.name}: its data had {found.examples:,} examples when the run began and has "
+                f"{len(examples):,} now, so that their order would be another: put the data back, or choose "
+                "another --out"
+            )
         task = task_of(
             stage, recipe, self.checkpoint, self.trainee, examples,
             seed=self._seed(index), first=first, world=world, on_encoding=self.on_encoding,
@@ -186,10 +195,13 @@ def _check(recipe: Recipe, world: World) -> None:
     """What the recipe and the machines do not say no to apart, but do together.
 
     Raises:
-        UsageError: a stage cannot run so.
+        UsageError: a stage cannot run so, or not with what is installed.
     """
     touched: set[str] = set()
     for stage in recipe.stages:
+        get_template(stage.template or recipe.template)
+        if stage.lora is not None:
+            check_libraries(stage.lora)
         if stage.objective == "contrastive" and world.size > 1:
             raise UsageError(
                 f"stage {stage.name}: the contrastive objective compares a batch's pictures with each other "
@@ -206,3 +218,23 @@ def _check(recipe: Recipe, world: World) -> None:
                 "stage a recipe of its own, with init = that model"
             )
         touched |= set(stage.learning)
+
+
+def _check_model(recipe: Recipe, config: LlavaConfig) -> None:
+    """What the stages and the model do not go together in.
+
+    Raises:
+        UsageError: a stage cannot run so.
+    """
+    context = config.language.context
+    for stage in recipe.stages:
+        if stage.max_length is not None and stage.max_length > context:
+            raise UsageError(
+                f"stage {stage.name}: max_length {stage.max_length} is more than the language model's "
+                f"context, {context}"
+            )
+        if stage.cache_features and config.tiling is not None:
+            raise UsageError(
+                f"stage {stage.name}: cache_features is for models that see a picture in one view, not in "
+                "tiles: turn it off"
+            )

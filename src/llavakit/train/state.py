@@ -36,12 +36,14 @@ class Position:
         step: how many of the stage are done
         seen: rows of the stage
         skipped: those of them that could not be used, by kind
+        examples: that the stage's data has, which its order follows from; 0: not known
     """
 
     stage: str
     step: int
     seen: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
+    examples: int = 0
 
 
 class State:

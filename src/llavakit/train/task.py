@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from llavakit.checkpoint import Checkpoint
+from llavakit.config import ImageConfig
 from llavakit.data.collate import ContrastiveCollator, TokenCollator
 from llavakit.prompt.encode import PromptEncoder
 from llavakit.prompt.templates import get_template
@@ -50,14 +51,17 @@ def task_of(
         LlavaError: the data is empty, or features cannot be cached.
     """
     steps = steps_of(stage, len(examples))
+    image = checkpoint.image
+    if stage.pad is not None:
+        image = image.model_copy(update={"pad": stage.pad})
     if stage.objective == "contrastive":
-        return _contrastive(recipe, checkpoint, trainee, examples)
+        return _contrastive(recipe, checkpoint, trainee, examples, image)
     config, hardware = checkpoint.model.config, recipe.hardware
     encoder = PromptEncoder(
         checkpoint.tokenizer,
         get_template(stage.template or recipe.template),
         config.tokens_per_image,
-        checkpoint.image,
+        image,
         checkpoint.image_markers,
         config.tiling,
     )
@@ -78,12 +82,14 @@ def task_of(
     return Task(examples, collate, lambda batch: next_token_loss(checkpoint.model, batch))
 
 
-def _contrastive(recipe: Recipe, checkpoint: Checkpoint, trainee: Trainee, examples: Examples) -> Task:
+def _contrastive(
+    recipe: Recipe, checkpoint: Checkpoint, trainee: Trainee, examples: Examples, image: ImageConfig
+) -> Task:
     clip, vision = trainee.clip, checkpoint.model.config.vision
     assert clip is not None and recipe.text_tower is not None  # the recipe was validated
     collate = ContrastiveCollator(
         checkpoint.tokenizer,
-        checkpoint.image,
+        image,
         vision.image_size // vision.patch_size,
         recipe.text_tower.max_position_embeddings,
     )
