@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PICTURE ?= examples/toys.png
 QUESTION ?= How many cars are there?
+# Two files of tests at a time: each test computes with one thread.
+PARALLEL ?= -n 2 --dist loadfile
 
 .PHONY: chat test test-all check lint types clean
 
@@ -13,7 +15,7 @@ chat: $(VENV)/core
 	$(BIN)/llava chat $(PICTURE) -p "$(QUESTION)"
 
 test: $(VENV)/dev
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-all: $(VENV)/dev
 	$(BIN)/pytest

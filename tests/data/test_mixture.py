@@ -71,8 +71,6 @@ def test_what_is_asked_of_a_row_its_own_file_answers(tmp_path: Path) -> None:
     assert mixture.size(0) == (False, 2)
     assert mixture.size(4) == (True, 133)
     assert mixture.name(4) == f"{tmp_path / 'shown.json'} row 2 (id 1)"
-    assert (mixture.pictures(0), mixture.pictures(4)) == ((), ("a.png",))
-    assert (mixture.read(0), mixture.read(4)) == ([], [picture("red")])
     assert mixture[4][1].text == "A 1."
 
 
@@ -82,8 +80,6 @@ def test_a_part_that_is_no_file_is_opened_by_whoever_knows_it(tmp_path: Path) ->
     assert mixture.name(4) == "example 2"
     with pytest.raises(UsageError, match="group_by needs rows from files"):
         mixture.size(0)
-    with pytest.raises(UsageError, match="not drawn ones"):
-        mixture.read(0)
 
 
 def test_parts_without_data_are_an_error_before_training(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def test_two_processes_have_the_losses_and_the_model_of_one(tmp_path: Path, alon
         assert (weight.float() - b[name].float()).abs().max() < 1e-2
 
 
+@pytest.mark.slow
 def test_two_hand_over_to_four_on_two_machines_and_these_to_one(tmp_path: Path, alone: Path) -> None:
     log, out = tmp_path / "log.jsonl", tmp_path / "run"
     two = small.together(2, out, log, "MIXED", "hardware.save_every=1", pause=0.5)
@@ -79,6 +80,7 @@ def wait_for(log: Path, count: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_named_by_the_others_and_the_run_resumes(tmp_path: Path, alone: Path) -> None:
     log, out = tmp_path / "log.jsonl", tmp_path / "run"
     processes = small.together(2, out, log, "MIXED", "hardware.save_every=1", pause=0.5)

@@ -262,11 +262,6 @@ class TokenCollator:
         layouts = None if tiling is None else (tiling.whole,)
         return replace(batch, pixels=torch.zeros(1, 3, size, size), layouts=layouts)
 
-    def size(self, conversation: tuple[Message, ...]) -> int:
-        """Characters, and a picture's tokens as if they were words."""
-        pictures = _pictures(conversation)
-        return sum(len(m.text) for m in conversation) + 4 * sum(self.encoder.image_tokens(pictures))
-
     def _room(self, count: int, total: int, longest: int) -> int:
         """Tokens of a batch of so many conversations, padding included."""
         return _rounded(total) if self.pack else count * min(_rounded(longest), self.max_length)
@@ -395,10 +390,6 @@ class ContrastiveCollator:
             region_phrase=torch.tensor(chosen, dtype=torch.long).view(len(regions), len(phrases)),
         )
         return [batch]
-
-    def size(self, example: CaptionedImage) -> int:
-        """Characters of the caption."""
-        return len(example.caption)
 
     def _tokens(self, text: str) -> list[int]:
         return [*self.tokenizer.encode(text)[: self.max_length - 1], self.tokenizer.eos_id]

@@ -99,10 +99,6 @@ class InstructData:
         except MalformedError as fault:
             raise self.fault(index, fault.reason, fault.kind, row_id(values)) from None
 
-    def pictures(self, index: int) -> tuple[str, ...]:
-        """The names of a row's pictures; those that lie in the file itself are numbered."""
-        return self.row(index).images
-
     def read(self, index: int) -> list[bytes]:
         """A row's pictures as they are encoded.
 

@@ -67,16 +67,6 @@ class Mixture:
         dataset, own = self.find(index)
         return dataset.name(own) if isinstance(dataset, InstructData) else f"example {own + 1}"
 
-    def pictures(self, index: int) -> tuple[str, ...]:
-        """The names of an example's pictures; as `InstructData.pictures`."""
-        dataset, own = self._file(index)
-        return dataset.pictures(own)
-
-    def read(self, index: int) -> list[bytes]:
-        """An example's pictures as they are encoded; as `InstructData.read`."""
-        dataset, own = self._file(index)
-        return dataset.read(own)
-
     def find(self, index: int) -> tuple[Dataset, int]:
         """The dataset that an example is of, and its place there."""
         index = range(len(self))[index]
@@ -84,12 +74,6 @@ class Mixture:
         index -= self._ends[part - 1] if part else 0
         dataset, whole = self.datasets[part], self._whole[part]
         return dataset, index % len(dataset) if index < whole else int(self._rest[part][index - whole])
-
-    def _file(self, index: int) -> tuple[InstructData, int]:
-        dataset, own = self.find(index)
-        if not isinstance(dataset, InstructData):
-            raise UsageError("only rows from files have pictures that are kept encoded, not drawn ones")
-        return dataset, own
 
 
 def open_mixture(

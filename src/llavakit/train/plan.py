@@ -150,7 +150,7 @@ class Plan:
             parts = [_gb(getattr(stage.memory, name)) for name in names]
             memory.add_row(stage.name, *parts, _gb(stage.memory.total), "fits" if stage.fits else "too much")
         notes = [f"stage {s.name} does not fit: {s.remedy}" for s in self.stages if not s.fits]
-        speed = f"{self.mfu:.0%} of {_count(self.peak)}FLOP/s (--mfu)"
+        speed = f"{self.mfu:.0%} of {self.peak / 1e12:,.1f} TFLOP/s (--mfu)"
         notes += [f"hours: at {speed}, loading and saving not counted", *self.assumptions]
         return Group(model, runs, memory, *map(Text, notes))
 

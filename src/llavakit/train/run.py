@@ -84,8 +84,8 @@ class _Run:
         self.recipe, self.out, self.world, self.hooks = recipe, out, world, hooks
         self.open_data, self.open_texts = open_data, open_texts
         self.on_stage, self.on_encoding = on_stage, on_encoding
-        # What the run is laid on may change from one start to the next.
-        told = recipe.model_dump_json(exclude={"hardware"})
+        # What the run is laid on may change from one start to the next, and so may what a recipe can say.
+        told = recipe.model_dump_json(exclude={"hardware"}, exclude_defaults=True)
         fingerprint = hashlib.sha256(told.encode()).hexdigest()
         names = [stage.name for stage in recipe.stages]
         self.state = State(out, names, fingerprint, world, recipe.hardware.keep)

@@ -8,6 +8,7 @@ import torch
 from llavakit.checkpoint import Checkpoint, build, compose, load
 from llavakit.checkpoint.compose import check_numbers
 from llavakit.config import LlavaConfig, TextTowerConfig
+from llavakit.errors import UsageError
 from llavakit.prompt.messages import assistant, user
 from llavakit.prompt.templates import get_template
 from llavakit.prompt.tokenizer import Tokenizer
@@ -44,6 +45,11 @@ def _existing(recipe: Recipe, init: str) -> Checkpoint:
     if recipe.vision is not None and recipe.language is not None:
         check_numbers(recipe.vision.numbers, config.vision, "vision", init)
         check_numbers(recipe.language.numbers, config.language, "language", init)
+    if "connector" in recipe.model_fields_set and recipe.connector != config.connector:
+        raise UsageError(
+            f"the recipe says connector = {recipe.connector!r}, but {init} has {config.connector!r}: "
+            "correct the recipe"
+        )
     return checkpoint
 
 
