@@ -115,17 +115,6 @@ def test_views_of_a_batch_are_those_of_each_conversation_by_itself(single: bool)
     assert (moved.pixels.device.type, moved.layouts) == ("meta", batch.layouts)
 
 
-def test_pictures_of_many_features_count_as_longer() -> None:
-    encoder = PromptEncoder(
-        small("llama3-bytes"), TEMPLATES["vicuna_v1"], 4, ImageConfig(size=8), tiling=TILING
-    )
-    size = TokenCollator(encoder, 10_000).size
-    small_, large = Image.new("RGB", (9, 3)), Image.new("RGB", (90, 30))
-    rows = [(user(image, "?"), assistant("A.")) for image in (small_, large, TALL)]
-    assert size(rows[0]) == size(rows[1])  # the shape counts, not the size
-    assert size(rows[2]) > size(rows[1])
-
-
 def test_a_conversation_is_cut_at_the_greatest_length(encoder: PromptEncoder) -> None:
     whole = encoder.encode(LONG, reply=False)
     length = len(whole.ids) - 4
@@ -143,11 +132,6 @@ def test_a_cut_through_a_picture_is_an_error_not_half_a_picture(encoder: PromptE
 def test_rounding_a_length_up_never_passes_the_greatest(encoder: PromptEncoder) -> None:
     length = len(encoder.encode(LONG, reply=False).ids) + 1
     assert padded(encoder, [LONG], length).ids.shape == (1, length)
-
-
-def test_longer_conversations_and_pictures_count_as_more(encoder: PromptEncoder) -> None:
-    size = TokenCollator(encoder, 10_000).size
-    assert size(LONG) > size(SHORT) > size((user("What?"), assistant("A cat.")))
 
 
 def test_moving_a_batch_keeps_what_it_holds(encoder: PromptEncoder) -> None:

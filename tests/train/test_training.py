@@ -215,3 +215,10 @@ def test_the_learning_rate_is_that_of_transformers_trainer_at_every_step(steps: 
         assert cosine(step, steps, 0.03) == pytest.approx(schedule.get_last_lr()[0], abs=1e-12)
         theirs.step()
         schedule.step()
+
+
+def test_another_connector_than_that_of_init_is_refused(tmp_path: Path) -> None:
+    stage = {"name": "s", "data": "captions", "trainable": ["connector"], "steps": 1, "batch": 1, "lr": 1.0}
+    recipe = Recipe.parse({"name": "n", "init": "tiny", "connector": "linear", "stages": [stage]}, "n")
+    with pytest.raises(UsageError, match="says connector = 'linear', but tiny has 'mlp2x_gelu'"):
+        train(recipe, tmp_path, lambda _: small.Plates("captions"), small.words)
