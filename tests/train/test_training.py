@@ -11,10 +11,11 @@ import transformers
 from llavakit.checkpoint import load, load_clip
 from llavakit.config import ImageConfig
 from llavakit.data.collate import ContrastiveBatch, ContrastiveCollator, TokenBatch, TokenCollator
+from llavakit.errors import UsageError
 from llavakit.model import CLIP
 from llavakit.prompt.messages import assistant, user
 from llavakit.prompt.tokenizer import Tokenizer
-from llavakit.train import Recipe
+from llavakit.train import Recipe, train
 from llavakit.train.distributed import World
 from llavakit.train.dress import dress
 from llavakit.train.loop import Step

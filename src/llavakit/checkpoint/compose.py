@@ -6,7 +6,6 @@ the language model's tables are made longer by that, to a multiple of 64, as lla
 what is trained from here loads in every reader of that layout.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from llavakit.checkpoint.json_file import read_json
 from llavakit.checkpoint.locate import locate
 from llavakit.checkpoint.original import ends_of, own_weights
 from llavakit.checkpoint.source import Description, Own, Source
-from llavakit.checkpoint.tensors import Held, Joined, Tensors, Wrapped
+from llavakit.checkpoint.tensors import Held, Joined, Tensors, Widened
 from llavakit.checkpoint.tower import read_tower
 from llavakit.config import ImageConfig, LanguageConfig, LlavaConfig, Strict, VisionConfig
 from llavakit.errors import CheckpointError, UsageError
@@ -141,23 +140,8 @@ def check_numbers(said: Strict, found: Strict, section: str, where: str) -> None
             )
 
 
-class Grown(Wrapped):
-    """`inner`, where the tensors in `names` have `rows` rows: their own, and below them their mean."""
+class Grown(Widened):
+    """`Widened`, with the mean of the rows that are there in each new one."""
 
-    def __init__(self, inner: Tensors, names: Sequence[str], rows: int) -> None:
-        super().__init__(inner)
-        self._rows = rows
-        self._names = {name for name in names if name in set(inner) and inner.shape(name)[0] < rows}
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        shape = self._inner.shape(name)
-        return (self._rows, *shape[1:]) if name in self._names else shape
-
-    def read(self, name: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Tensor:
-        stored = self._inner.read(name, dtype, device)
-        if name not in self._names:
-            return stored
-        wide = stored.new_empty(self.shape(name))
-        wide[: len(stored)] = stored
-        wide[len(stored) :] = stored.mean(dim=0, dtype=torch.float32)
-        return wide
+    def below(self, stored: Tensor) -> Tensor:
+        return stored.mean(dim=0, dtype=torch.float32)

@@ -291,9 +291,14 @@ class Widened(Wrapped):
         stored = self._inner.read(name, dtype, device)
         if name not in self._names:
             return stored
-        wide = stored.new_zeros(self.shape(name))
+        wide = stored.new_empty(self.shape(name))
         wide[: len(stored)] = stored
+        wide[len(stored) :] = self.below(stored)
         return wide
+
+    def below(self, stored: Tensor) -> Tensor:
+        """What each new row is."""
+        return stored.new_zeros(())
 
 
 def open_weights(folder: Path, stem: str = "model") -> Tensors:
