@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
-from llavakit.data.instruct import InstructData
+from llavakit.data.instruct import InstructData, unopened
 from llavakit.data.rows import IMAGE, MalformedError, Row, RowError, parse_row, row_id
-from llavakit.errors import MediaError, PictureTooLargeError, PromptError
+from llavakit.errors import MediaError, PromptError
 from llavakit.media import open_image
 from llavakit.prompt.encode import IGNORE, PromptEncoder
 
@@ -272,8 +272,7 @@ def _opened(name: str, picture: bytes, really: bool) -> Fault | tuple[int, int]:
 
 
 def _unopened(name: str, error: MediaError) -> Fault:
-    kind = "large" if isinstance(error, PictureTooLargeError) else "corrupt"
-    return Fault(kind, f"has a picture {name!r} that cannot be opened: {error}")
+    return Fault(*unopened(name, error))
 
 
 @lru_cache(maxsize=64)

@@ -99,13 +99,16 @@ class InstructData:
         except MalformedError as fault:
             raise self.fault(index, fault.reason, fault.kind, row_id(values)) from None
 
-    def read(self, index: int) -> list[bytes]:
+    def read(self, index: int, row: Row | None = None) -> list[bytes]:
         """A row's pictures as they are encoded.
+
+        Args:
+            row: the row, where it is known already
 
         Raises:
             RowError: the row is not of the format, or a picture is missing.
         """
-        row = self.row(index)
+        row = row or self.row(index)
         encoded = self._embedded(index, row)
         if encoded is not None:
             return encoded
@@ -181,11 +184,16 @@ class InstructData:
             raise self.fault(index, fault.reason, fault.kind, row.id) from None
 
     def _unopened(self, index: int, row: Row, name: str, error: MediaError, inside: bool = False) -> RowError:
-        if isinstance(error, PictureTooLargeError):
-            kind = "large"
-        else:
-            kind = "corrupt" if inside or name in self.place else "missing"
-        return self.fault(index, f"has a picture {name!r} that cannot be opened: {error}", kind, row.id)
+        kind, reason = unopened(name, error)
+        if kind == "corrupt" and not inside and name not in self.place:
+            kind = "missing"
+        return self.fault(index, reason, kind, row.id)
+
+
+def unopened(name: str, error: MediaError) -> tuple[str, str]:
+    """The kind of fault that a picture has which is there and cannot be opened, and what to say of it."""
+    kind = "large" if isinstance(error, PictureTooLargeError) else "corrupt"
+    return kind, f"has a picture {name!r} that cannot be opened: {error}"
 
 
 def _parse(values: object, number: int) -> Row:

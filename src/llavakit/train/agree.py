@@ -80,7 +80,7 @@ def evened(batches: Sequence[Batch], whole: Whole, collate: Collate) -> list[Bat
     filled = []
     for batch, shown in zip_longest(batches, whole.shown):
         batch = collate.filler() if batch is None else batch
-        filled.append(collate.with_picture(batch) if shown and not views(batch) else batch)
+        filled.append(collate.with_picture(batch) if shown else batch)
     return filled
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from llavakit.cache import cache_folder
-from llavakit.config import ImageConfig
+from llavakit.config import ImageConfig, LlavaConfig
 from llavakit.data.collate import Featured
 from llavakit.data.instruct import InstructData
 from llavakit.data.mixture import Mixture
@@ -115,10 +115,7 @@ def cached(
         UsageError: the vision tower learns, or the model sees pictures in tiles.
         LlavaError: the disk has too little room.
     """
-    if llava.config.tiling is not None:
-        raise UsageError(
-            "cache_features is for models that see a picture in one view, not in tiles: turn it off"
-        )
+    check_views(llava.config)
     if any(parameter.requires_grad for parameter in llava.vision_tower.parameters()):
         raise UsageError("cache_features needs a vision tower that does not learn: turn one of them off")
     dtype = torch.bfloat16 if half else torch.float32
@@ -142,6 +139,21 @@ def cached(
 
     world.together(encode)
     return CachedExamples(examples, FeatureStore(folder, shape, dtype) if everywhere else store)
+
+
+def check_views(config: LlavaConfig, where: str = "") -> None:
+    """See that the model takes one view of a picture: of tiles, how many depends on the picture.
+
+    Args:
+        where: what the message begins with
+
+    Raises:
+        UsageError: it does not.
+    """
+    if config.tiling is not None:
+        raise UsageError(
+            f"{where}cache_features is for models that see a picture in one view, not in tiles: turn it off"
+        )
 
 
 def features_key(llava: Llava, image: ImageConfig, dtype: torch.dtype) -> str:
@@ -168,8 +180,9 @@ def _unopened(examples: Any, index: int) -> tuple[tuple[Message, ...], list[byte
     while isinstance(examples, Mixture):
         examples, index = examples.find(index)
     if isinstance(examples, InstructData):
-        keys = [hashlib.sha256(encoded).digest() for encoded in examples.read(index)]
-        return examples.row(index).with_pictures([Image.new("1", (1, 1)) for _ in keys]), keys
+        row = examples.row(index)
+        keys = [hashlib.sha256(encoded).digest() for encoded in examples.read(index, row)]
+        return row.with_pictures([Image.new("1", (1, 1)) for _ in keys]), keys
     messages: tuple[Message, ...] = examples[index]
     return messages, [_key(image) for message in messages for image in message.images]
 

@@ -103,7 +103,7 @@ class StageRun:
         self.skipped = Skipped(out / FILE)
         self.readings: Readings[_Noted] = Readings(world.device)
         self.first = 0
-        if (found := state.position) is not None and found.stage == stage.name:
+        if (found := state.begun(stage.name)) is not None:
             self.first = found.step
             self.skipped.resume(found.seen, found.skipped)
             state.load_optimiser(trainee, self.optimiser)

@@ -5,13 +5,13 @@ What is written is what `PeftModel.from_pretrained` reads on top of a LLaVA of t
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from llavakit.checkpoint import Checkpoint, open_source
 from llavakit.checkpoint.adapters import FINGERPRINT, fingerprint
@@ -229,14 +229,7 @@ def base_of(recipe: Recipe) -> str | None:
     return recipe.init if last.lora is not None and earlier <= held else None
 
 
-def save_adapter(
-    trainee: Trainee,
-    checkpoint: Checkpoint,
-    base: str | Path,
-    folder: Path,
-    *,
-    state: Mapping[str, Tensor] | None = None,
-) -> None:
+def save_adapter(trainee: Trainee, checkpoint: Checkpoint, base: str | Path, folder: Path) -> None:
     """Write the LoRA, and whole the organs that learned beside it and the connector, as PEFT's files.
 
     A feature that ends rows of tiles (`image_newline`) goes along; PEFT has no place for it and leaves it
@@ -244,7 +237,6 @@ def save_adapter(
 
     Args:
         base: what the adapter is for, a folder or hub name; its fingerprint is recorded
-        state: the trainee's state dict, where its own parameters are spread over processes
 
     Raises:
         LlavaError: there is no LoRA.
@@ -253,14 +245,13 @@ def save_adapter(
     lora, config = trainee.lora, trainee.llava.config
     if lora is None:
         raise LlavaError("the model has no LoRA to save")
-    state = trainee.state_dict() if state is None else state
     whole: set[Organ] = {
         size.organ
         for size in trainee.summary()
         if size.organ not in (*lora.targets, "text_tower") and (size.learning or size.organ == "connector")
     }
     held = {}
-    for path, tensor in state.items():
+    for path, tensor in trainee.state_dict().items():
         name = path.removeprefix("llava.")
         if name == path:  # CLIP's
             continue

@@ -17,7 +17,7 @@ from llavakit.train.batches import Examples
 from llavakit.train.distributed import World, join, shard
 from llavakit.train.dress import dress, undress
 from llavakit.train.faults import explained
-from llavakit.train.features import Encoding
+from llavakit.train.features import Encoding, check_views
 from llavakit.train.loop import Hook, StageRun
 from llavakit.train.lora import base_of, check_libraries, save_adapter
 from llavakit.train.recipe import Recipe, Source
@@ -101,7 +101,7 @@ class _Run:
         first = names.index(self.state.position.stage) if self.state.position else 0
         for index, stage in enumerate(self.recipe.stages[first:], start=first):
             last = index + 1 == len(names)
-            begun = self.state.position is not None and self.state.position.stage == stage.name
+            begun = self.state.begun(stage.name) is not None
             if last and not begun and self._needs_base():
                 world = self.world
                 world.together(self._write_base if world.first else lambda: None)
@@ -126,8 +126,8 @@ class _Run:
 
     def _train(self, index: int) -> None:
         recipe, stage, world = self.recipe, self.recipe.stages[index], self.world
-        found = self.state.position
-        first = found.step if found is not None and found.stage == stage.name else 0
+        found = self.state.begun(stage.name)
+        first = found.step if found is not None else 0
         examples = self.open_data(stage.sources)
         if first and found is not None and found.examples not in (0, len(examples)):
             raise LlavaError(
@@ -233,8 +233,5 @@ def _check_model(recipe: Recipe, config: LlavaConfig) -> None:
                 f"stage {stage.name}: max_length {stage.max_length} is more than the language model's "
                 f"context, {context}"
             )
-        if stage.cache_features and config.tiling is not None:
-            raise UsageError(
-                f"stage {stage.name}: cache_features is for models that see a picture in one view, not in "
-                "tiles: turn it off"
-            )
+        if stage.cache_features:
+            check_views(config, f"stage {stage.name}: ")

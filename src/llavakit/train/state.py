@@ -86,6 +86,10 @@ class State:
             if world.first:
                 warnings.warn(f"{path} is damaged: the checkpoint before it is taken", stacklevel=2)
 
+    def begun(self, stage: str) -> Position | None:
+        """Where the run is in that stage; None if it is not in it."""
+        return self.position if self.position is not None and self.position.stage == stage else None
+
     def _is_whole(self, path: Path, files: dict[str, int]) -> bool:
         """Whether this process's part of the files is what was written."""
         try:
