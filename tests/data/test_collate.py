@@ -1,26 +1,17 @@
-"""Examples become batches: lengths, padding, labels, and the patches that a region covers."""
-
-from dataclasses import replace
+"""Examples become batches: lengths, padding, labels."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
 from llavakit.config import ImageConfig, Tiling
 from llavakit.data.collate import (
-    Box,
-    CaptionedImage,
-    ContrastiveBatch,
-    ContrastiveCollator,
     Featured,
     PackedBatch,
     TokenBatch,
     TokenCollator,
-    patch_weights,
 )
 from llavakit.errors import LlavaError, PromptError
 from llavakit.prompt.encode import IGNORE, PromptEncoder
@@ -273,110 +264,3 @@ def test_every_tensor_of_a_batch_moves(encoder: PromptEncoder) -> None:
     tensors = [value for value in vars(moved).values() if isinstance(value, Tensor)]
     assert len(tensors) == 5 and all(tensor.device.type == "meta" for tensor in tensors)
     assert moved.weight == packed(encoder, [LONG, SHORT]).weight
-
-
-LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
-PAIRS = [
-    CaptionedImage(RED, "A cat sits on a mat.", ((LEFT, ("a cat", "left")), (RIGHT, ("a mat", "right")))),
-    CaptionedImage(BLUE, "Two cars.", ((RIGHT, ("a cat", "right")),)),
-]
-
-
-@pytest.fixture
-def contrast() -> ContrastiveCollator:
-    return ContrastiveCollator(small("llama3-bytes"), ImageConfig(size=8), grid=4, max_length=12)
-
-
-def paired(contrast: ContrastiveCollator, examples: list[CaptionedImage]) -> ContrastiveBatch:
-    [batch] = contrast(examples)
-    assert isinstance(batch, ContrastiveBatch)
-    return batch
-
-
-def test_regions_name_their_picture_and_their_phrase(contrast: ContrastiveCollator) -> None:
-    batch = paired(contrast, PAIRS)
-    assert batch.pixels.shape == (2, 3, 8, 8)
-    assert batch.region_image.tolist() == [0, 0, 1]
-    assert batch.aspects == (2, 2)  # a cat, a mat; left, right
-    assert batch.phrases.shape[0] == 4
-    assert batch.region_phrase.tolist() == [[0, 0], [1, 1], [0, 1]]
-    assert batch.region_patches.shape == (3, 16)
-    assert torch.equal(batch.region_patches[1], torch.from_numpy(patch_weights(RIGHT, 4)))
-
-
-def test_texts_end_with_the_end_token_and_are_filled_with_it(contrast: ContrastiveCollator) -> None:
-    tokenizer = contrast.tokenizer
-    batch = paired(contrast, PAIRS)
-    for row, example in zip(batch.captions.tolist(), PAIRS, strict=True):
-        ids = tokenizer.encode(example.caption)[: contrast.max_length - 1]
-        assert row == ids + [tokenizer.eos_id] * (batch.captions.shape[1] - len(ids))
-    assert batch.captions.shape[1] <= contrast.max_length
-    assert (batch.captions[:, -1] == tokenizer.eos_id).all()
-    assert batch.phrases.shape[1] < batch.captions.shape[1]
-
-
-def test_pictures_without_regions_make_a_batch_without_them(contrast: ContrastiveCollator) -> None:
-    batch = paired(contrast, [CaptionedImage(RED, "A cat.")])
-    assert batch.region_patches.shape == (0, 16)
-    assert batch.region_image.shape == (0,) and batch.region_phrase.shape == (0, 0)
-    assert batch.aspects == ()
-    assert batch.region_image.dtype == torch.long
-    assert batch.phrases.shape[0] == 0
-
-
-def test_regions_that_differ_in_their_aspects_are_refused(contrast: ContrastiveCollator) -> None:
-    with pytest.raises(LlavaError, match=r"\[1, 2\] phrases"):
-        contrast([*PAIRS, CaptionedImage(RED, "A cat.", ((LEFT, ("a cat",)),))])
-
-
-def test_an_example_with_regions_that_differ_or_are_empty_is_an_error_by_itself(
-    contrast: ContrastiveCollator,
-) -> None:
-    with pytest.raises(LlavaError, match=r"\[1, 2\] phrases"):
-        contrast.encode(replace(PAIRS[0], regions=(*PAIRS[0].regions, (LEFT, ("a cat",)))))
-    with pytest.raises(LlavaError, match="is empty"):
-        contrast.encode(replace(PAIRS[0], regions=(((0.5, 0.5, 0.5, 0.5), ("a", "b")),)))
-
-
-def test_a_contrastive_batch_is_one_term_however_large(contrast: ContrastiveCollator) -> None:
-    assert [batch.weight for batch in contrast(PAIRS)] == [1]
-    assert contrast([]) == []
-
-
-@pytest.mark.parametrize(
-    ("box", "expected"),
-    [
-        ((0.0, 0.0, 1.0, 1.0), [[0.25, 0.25], [0.25, 0.25]]),
-        ((0.0, 0.0, 0.5, 0.5), [[1, 0], [0, 0]]),
-        ((0.5, 0.0, 1.0, 0.5), [[0, 1], [0, 0]]),  # x first: to the right, at the top
-        ((0.25, 0.0, 1.0, 0.5), [[1 / 3, 2 / 3], [0, 0]]),
-        ((0.4, 0.4, 0.6, 0.6), [[0.25, 0.25], [0.25, 0.25]]),
-    ],
-)
-def test_patches_weigh_as_much_as_they_are_covered(box: Box, expected: list[list[float]]) -> None:
-    np.testing.assert_allclose(patch_weights(box, 2).reshape(2, 2), expected, atol=1e-6)  # float32
-
-
-edges = st.tuples(st.integers(0, 999), st.integers(1, 1000)).filter(lambda pair: pair[0] < pair[1])
-
-
-@given(x=edges, y=edges, grid=st.integers(1, 12))
-def test_weights_sum_to_one_and_lie_exactly_where_the_box_is(
-    x: tuple[int, int], y: tuple[int, int], grid: int
-) -> None:
-    weights = patch_weights((x[0] / 1000, y[0] / 1000, x[1] / 1000, y[1] / 1000), grid).reshape(grid, grid)
-    assert weights.sum() == pytest.approx(1, abs=1e-5)  # float32, up to 144 terms
-    for row in range(grid):
-        for column in range(grid):
-            # In thousandths, so that touching without overlapping is decided exactly; a sliver that
-            # is smaller than rounding may count either way.
-            wide = min(x[1] * grid, (column + 1) * 1000) - max(x[0] * grid, column * 1000)
-            high = min(y[1] * grid, (row + 1) * 1000) - max(y[0] * grid, row * 1000)
-            area = max(wide, 0) * max(high, 0) / ((x[1] - x[0]) * (y[1] - y[0]) * grid**2)
-            assert weights[row, column] == pytest.approx(area, abs=1e-6)
-
-
-@pytest.mark.parametrize("box", [(0.5, 0.2, 0.5, 0.8), (0.6, 0.2, 0.4, 0.8), (0.1, 0.9, 0.4, 0.3)])
-def test_an_empty_region_is_an_error(box: Box) -> None:
-    with pytest.raises(LlavaError, match="is empty"):
-        patch_weights(box, 4)

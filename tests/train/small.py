@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from llavakit.data.collate import CaptionedImage
+from llavakit.data.contrast import CaptionedImage, Region
 from llavakit.errors import LlavaError
 from llavakit.prompt.messages import assistant, user
 from llavakit.train import Recipe, train
@@ -136,7 +136,9 @@ class Plates:
         colour = random.Random(index).choice(sorted(COLOURS))
         image = Image.new("RGB", (32, 32), COLOURS[colour])
         if self.kind == "pairs":
-            return CaptionedImage(image, f"a {colour} plate", (((0.0, 0.0, 0.5, 0.5), (colour, "flat")),))
+            return CaptionedImage(
+                image, f"a {colour} plate", (Region((0.0, 0.0, 0.5, 0.5), {"what": colour, "how": "flat"}),)
+            )
         if self.kind == "captions":
             return (user(image), assistant(f"a {colour} plate"))
         if self.kind == "mixed":

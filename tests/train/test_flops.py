@@ -8,7 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from llavakit.config import LlavaConfig, TextTowerConfig
-from llavakit.data.collate import ContrastiveBatch
+from llavakit.data.contrast import ContrastiveBatch
 from llavakit.train.flops import GPUS, Work, gpu_named, peak_flops, step_flops
 from llavakit.train.objectives import contrastive_loss
 from llavakit.train.organs import Trainee, initialise
@@ -80,7 +80,7 @@ def test_clips_two_towers_are_counted_but_for_what_is_next_to_nothing() -> None:
     trainee.freeze_all_but(learning.trainable)
     assert trainee.clip is not None
     captions = torch.full((4, 12), 49)
-    batch = ContrastiveBatch(pictures(config, 4), captions, *no_regions(config))
+    batch = ContrastiveBatch(pictures(config, 4), captions, *no_regions())
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         torch.autograd.backward(contrastive_loss(trainee.clip, batch))
     ours = step_flops(config, learning, Work(tokens=48, supervised=0, examples=4, views=4), text, 16)
@@ -89,9 +89,9 @@ def test_clips_two_towers_are_counted_but_for_what_is_next_to_nothing() -> None:
     assert sum(ours.values()) == pytest.approx(counter.get_total_flops(), rel=0.05)
 
 
-def no_regions(config: LlavaConfig) -> tuple[Tensor, tuple[int, ...], Tensor, Tensor, Tensor]:
+def no_regions() -> tuple[Tensor, tuple[int, ...], Tensor, Tensor, Tensor, Tensor, Tensor]:
     none = torch.zeros(0, dtype=torch.long)
-    return torch.zeros(0, 0, dtype=torch.long), (), none, torch.zeros(0, config.vision.num_patches), none
+    return none.view(0, 0), (), none, none, none, torch.zeros(0), none.view(0, 0)
 
 
 def test_a_gpu_is_known_by_the_name_that_its_driver_gives() -> None:

@@ -8,14 +8,8 @@ from torch import Tensor
 
 from assemble import picture, random_llava
 from llavakit.config import LlavaConfig, TextTowerConfig
-from llavakit.data.collate import (
-    CaptionedImage,
-    ContrastiveBatch,
-    ContrastiveCollator,
-    PackedBatch,
-    TokenBatch,
-    TokenCollator,
-)
+from llavakit.data.collate import PackedBatch, TokenBatch, TokenCollator
+from llavakit.data.contrast import CaptionedImage, ContrastiveBatch, ContrastiveCollator, Region
 from llavakit.llava import LLaVA
 from llavakit.model import CLIP, Llava
 from llavakit.prompt.encode import IGNORE
@@ -164,7 +158,9 @@ def test_checkpointing_a_contrast_changes_nothing() -> None:
     clip = CLIP(llava.model.vision_tower, text, 16)
     collate = ContrastiveCollator(llava.tokenizer, llava.encoder.image_config, grid=4, max_length=20)
     left = (0.0, 0.0, 0.5, 1.0)
-    examples = [CaptionedImage(picture(n), f"picture {n}", ((left, (f"n{n}",)),)) for n in range(3)]
+    examples = [
+        CaptionedImage(picture(n), f"picture {n}", (Region(left, {"what": f"n{n}"}),)) for n in range(3)
+    ]
     [batch] = collate(examples)
     assert isinstance(batch, ContrastiveBatch)
     found = []

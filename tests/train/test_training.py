@@ -10,7 +10,8 @@ import transformers
 
 from llavakit.checkpoint import load, load_clip
 from llavakit.config import ImageConfig
-from llavakit.data.collate import ContrastiveBatch, ContrastiveCollator, TokenBatch, TokenCollator
+from llavakit.data.collate import TokenBatch, TokenCollator
+from llavakit.data.contrast import ContrastiveBatch, ContrastiveCollator, Region
 from llavakit.errors import UsageError
 from llavakit.model import CLIP
 from llavakit.prompt.messages import assistant, user
@@ -67,7 +68,10 @@ def test_a_phrase_competes_with_those_of_its_own_aspect_only(trained: Path) -> N
     clip = load_clip(trained / "model", checkpoint)
     collate = ContrastiveCollator(Tokenizer.load(trained / "model"), ImageConfig(size=32), 4, 16)
     examples = [small.Plates("pairs")[i] for i in range(6)]
-    one = [replace(e, regions=tuple((box, said[:1]) for box, said in e.regions)) for e in examples]
+    one = [
+        replace(e, regions=tuple(Region(r.box, {"what": r.phrases["what"]}) for r in e.regions))
+        for e in examples
+    ]
     # The second aspect says "flat" of everything: a choice of one, which costs nothing.
     losses = [contrastive_loss(clip, batch) for batch in (*collate(examples), *collate(one))]
     assert torch.allclose(losses[0], losses[1])

@@ -6,21 +6,14 @@ from dataclasses import dataclass, fields, replace
 from itertools import accumulate
 from typing import Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from llavakit.config import ImageConfig, Layout
+from llavakit.config import Layout
 from llavakit.errors import LlavaError, PromptError
-from llavakit.media import preprocess
 from llavakit.prompt.encode import IGNORE, PromptEncoder
 from llavakit.prompt.messages import Message
-from llavakit.prompt.tokenizer import Tokenizer
-
-Box = tuple[float, float, float, float]  # x0, y0, x1, y1 as shares of width and height
-
 
 # Lengths are rounded up to this: few shapes, so that kernels prepared per shape are few, and products whose
 # sides are multiples of 8, which tensor cores are fastest at (NVIDIA, Matrix Multiplication guide).
@@ -124,27 +117,6 @@ class PackedBatch(TokenBatch):
 
 
 @dataclass(frozen=True)
-class ContrastiveBatch(Batch):
-    """Pictures with captions, and regions of them with phrases."""
-
-    pixels: Tensor  # (image, 3, size, size)
-    captions: Tensor  # (image, token)
-    phrases: Tensor  # (phrase, token), distinct; apart from the captions because they are far shorter
-    aspects: tuple[int, ...]  # how many of the phrases, in order, speak of each aspect
-    region_image: Tensor  # (region,) which image
-    region_patches: Tensor  # (region, patch) weights that sum to 1
-    region_phrase: Tensor  # (region, aspect) which of the aspect's phrases
-
-    @property
-    def weight(self) -> int:
-        return 1  # a mean already: its pictures are each other's rivals
-
-    @property
-    def tokens(self) -> int:
-        return self.captions.numel() + self.phrases.numel()
-
-
-@dataclass(frozen=True)
 class Featured:
     """A conversation whose pictures need not be looked at: the tower has seen them before.
 
@@ -155,19 +127,6 @@ class Featured:
 
     messages: tuple[Message, ...]
     features: Tensor
-
-
-@dataclass(frozen=True)
-class CaptionedImage:
-    """An example of the contrastive objective.
-
-    A region has one phrase for each aspect (what it is, where it is …), the same aspects everywhere:
-    a phrase competes with those of its own aspect only, for "a car" and "on the left" are both true.
-    """
-
-    image: Image.Image
-    caption: str
-    regions: tuple[tuple[Box, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -331,94 +290,3 @@ def _shares(lengths: Sequence[int], most: int, room: Callable[[int, int, int], i
         middle = (low + high) // 2
         low, high = (low, middle) if len(filled(middle)) <= fewest else (middle + 1, high)
     return [sorted(share) for share in filled(high)]
-
-
-@dataclass(frozen=True)
-class ContrastiveSample:
-    """A captioned image in numbers: pixels (3, size, size), the caption's tokens, and of each region how much
-    of each patch it covers, with its phrases."""
-
-    pixels: NDArray[np.float32]
-    caption: list[int]
-    regions: tuple[tuple[NDArray[np.float32], tuple[str, ...]], ...]
-
-
-@dataclass(frozen=True)
-class ContrastiveCollator:
-    """Captioned images -> `ContrastiveBatch`; `grid` is the tower's patches per side.
-
-    Methods as those of `TokenCollator`; there is only one batch, since its pictures are each other's rivals.
-    """
-
-    tokenizer: Tokenizer
-    image_config: ImageConfig
-    grid: int
-    max_length: int
-
-    def __call__(self, examples: Sequence[CaptionedImage]) -> list[Batch]:
-        return self.batches([self.encode(example) for example in examples])
-
-    def encode(self, example: CaptionedImage) -> ContrastiveSample:
-        """Pixels, tokens and patches of one picture.
-
-        Raises:
-            LlavaError: a region is empty, or regions differ in how many phrases they have.
-        """
-        _check_aspects([said for _, said in example.regions])
-        return ContrastiveSample(
-            preprocess(example.image, self.image_config),
-            self._tokens(example.caption),
-            tuple((patch_weights(box, self.grid), said) for box, said in example.regions),
-        )
-
-    def batches(self, samples: Sequence[ContrastiveSample]) -> list[Batch]:
-        if not samples:
-            return []
-        regions = [(i, covered, said) for i, sample in enumerate(samples) for covered, said in sample.regions]
-        phrases: list[dict[str, int]] = [{} for _ in range(_check_aspects([said for _, _, said in regions]))]
-        chosen = [[own.setdefault(p, len(own)) for own, p in zip(phrases, said, strict=True)]
-                  for _, _, said in regions]  # fmt: skip
-        patches = [covered for _, covered, _ in regions]
-        weights = np.stack(patches) if patches else np.zeros((0, self.grid**2), np.float32)
-        batch = ContrastiveBatch(
-            pixels=torch.from_numpy(np.stack([sample.pixels for sample in samples])),
-            captions=self._texts([sample.caption for sample in samples]),
-            phrases=self._texts([self._tokens(phrase) for own in phrases for phrase in own]),
-            aspects=tuple(map(len, phrases)),
-            region_image=torch.tensor([i for i, _, _ in regions], dtype=torch.long),
-            region_patches=torch.from_numpy(weights),
-            region_phrase=torch.tensor(chosen, dtype=torch.long).view(len(regions), len(phrases)),
-        )
-        return [batch]
-
-    def _tokens(self, text: str) -> list[int]:
-        return [*self.tokenizer.encode(text)[: self.max_length - 1], self.tokenizer.eos_id]
-
-    def _texts(self, rows: list[list[int]]) -> Tensor:
-        """Each text ends with the end token, and is filled up with it."""
-        length = max(map(len, rows), default=0)
-        padded = [row + [self.tokenizer.eos_id] * (length - len(row)) for row in rows]
-        return torch.tensor(padded, dtype=torch.long).view(len(rows), length)
-
-
-def _check_aspects(phrases: Sequence[tuple[str, ...]]) -> int:
-    """How many phrases each region has."""
-    counts = {len(said) for said in phrases}
-    if len(counts) > 1:
-        raise LlavaError(f"regions have {sorted(counts)} phrases: give each one phrase for each aspect")
-    return max(counts, default=0)
-
-
-def patch_weights(box: Box, grid: int) -> NDArray[np.float32]:
-    """How much of each patch of a `grid` x `grid` picture lies in `box`, as shares of 1: (patch,)."""
-    edges = np.arange(grid)
-
-    def overlap(low: float, high: float) -> NDArray[np.float64]:
-        inside: NDArray[np.float64] = np.minimum(high * grid, edges + 1) - np.maximum(low * grid, edges)
-        return inside.clip(min=0)
-
-    if not (box[0] < box[2] and box[1] < box[3]):
-        raise LlavaError(f"the region {box} is empty: x0 < x1 and y0 < y1 are shares of width and height")
-    area = np.outer(overlap(box[1], box[3]), overlap(box[0], box[2])).ravel()
-    weights: NDArray[np.float32] = (area / area.sum()).astype(np.float32)
-    return weights

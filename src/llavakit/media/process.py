@@ -35,6 +35,30 @@ def preprocess(image: Image.Image, config: ImageConfig) -> np.ndarray:
     return normalise(image, config)
 
 
+def within(
+    box: tuple[float, float, float, float], size: tuple[int, int], config: ImageConfig
+) -> tuple[float, float, float, float] | None:
+    """Where a part of a picture lies in what `preprocess` makes of it.
+
+    Args:
+        box: x0, y0, x1, y1 as shares of the picture's width and height
+        size: the picture's width and height
+
+    Returns:
+        The same as shares of the square; None if nothing of it is left.
+    """
+    if config.resize == "exact" and not config.pad:
+        return box
+    width, height = size
+    side = max(size) if config.pad else min(size)
+    across, down = width / side, height / side
+    x0, x1 = ((x - 0.5) * across + 0.5 for x in (box[0], box[2]))
+    y0, y1 = ((y - 0.5) * down + 0.5 for y in (box[1], box[3]))
+    if x1 <= 0 or y1 <= 0 or x0 >= 1 or y0 >= 1:
+        return None
+    return x0, y0, x1, y1
+
+
 def normalise(image: Image.Image, config: ImageConfig) -> np.ndarray:
     """An RGB image as (3, height, width) float32."""
     pixels = np.asarray(image)  # (height, width, 3) uint8

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from llavakit.data.collate import ContrastiveBatch, TokenBatch
+from llavakit.data.collate import TokenBatch
+from llavakit.data.contrast import ContrastiveBatch
 from llavakit.model import CLIP, Llava
 
 # Logits that are in memory at a time, twelve bytes each with what their gradient takes: 4096 positions of a
@@ -63,9 +64,10 @@ def contrastive_loss(clip: CLIP, batch: ContrastiveBatch) -> Tensor:
     pairs = torch.arange(len(features), device=similarity.device)
     loss = (F.cross_entropy(similarity, pairs) + F.cross_entropy(similarity.T, pairs)) / 2
     if phrases is not None:
-        matches = scale * clip.project_vision(features[:, 1:]).float() @ phrases.float().T
+        seen = features[:, 1:].flatten(0, 1).index_select(0, batch.patches)
+        matches = scale * clip.project_vision(seen).float() @ phrases.float().T  # (seen, phrase)
         for aspect, rivals in enumerate(torch.split(matches, list(batch.aspects), dim=-1)):
-            told = rivals.log_softmax(-1).mT  # (image, phrase, patch)
-            told = told[batch.region_image, batch.region_phrase[:, aspect]]  # (region, patch)
-            loss = loss - (told * batch.region_patches).sum() / len(batch.region_image)
+            phrase = batch.region_phrase[:, aspect].index_select(0, batch.touch_region)  # (touch,)
+            told = rivals.log_softmax(-1)[batch.touch_patch, phrase.clamp(min=0)]
+            loss = loss - (told * batch.touch_weight * (phrase >= 0)).sum() / len(batch.region_phrase)
     return loss

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from llavakit.checkpoint import Checkpoint
 from llavakit.config import ImageConfig
-from llavakit.data.collate import ContrastiveCollator, TokenCollator
+from llavakit.data.collate import TokenCollator
+from llavakit.data.contrast import ContrastiveCollator
 from llavakit.prompt.encode import PromptEncoder
 from llavakit.prompt.templates import get_template
 from llavakit.train.batches import Collate, Examples, order, steps_of
