@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from llavakit import kernels
 from llavakit.config import TextTowerConfig, VisionConfig
 from llavakit.errors import UsageError, nearest
-from llavakit.model.attention import attend
+from llavakit.model.attention import attend, for_products
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -50,6 +50,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, causal: bool) -> Tensor:
         batch, length, hidden = x.shape
+        x = for_products(x)
         query, key, value = parts = [
             project(x).view(batch, length, self.heads, -1)  # (batch, token, head, head_dim)
             for project in (self.q_proj, self.k_proj, self.v_proj)

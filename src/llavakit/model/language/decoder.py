@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from llavakit import kernels
 from llavakit.config import LanguageConfig
-from llavakit.model.attention import attend
+from llavakit.model.attention import attend, for_products, product_type
 from llavakit.model.encoder import activation
 from llavakit.model.language.packing import Packing
 from llavakit.model.language.rope import rope_frequencies, rotate
@@ -73,6 +73,7 @@ class Attention(nn.Module):
     def project(self, x: Tensor, rope: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """(batch, token, hidden) -> query, key and value (batch, head, token, head_dim), turned."""
         batch, length, _ = x.shape
+        x = for_products(x)
         query = self.q_proj(x).view(batch, length, -1, self.dim)  # (batch, token, head, head_dim)
         key = self.k_proj(x).view(batch, length, -1, self.dim)
         value = self.v_proj(x).view(batch, length, -1, self.dim)
@@ -99,6 +100,7 @@ class SwiGLU(nn.Module):
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        x = for_products(x)
         gate, up = self.gate_proj(x), self.up_proj(x)
         gated = (
             kernels.gate(gate, 1.0, up)
@@ -181,7 +183,7 @@ class Decoder(nn.Module):
                 of one row, several sequences in it
             cache: earlier keys and values, which then knows who may look at whom
         """
-        rope = self.angles(positions, embeds.dtype)
+        rope = self.angles(positions, product_type(embeds))  # as transformers: in the type of what is turned
         x = embeds
         for layer in self.layers:
             if self.checkpoint_activations and torch.is_grad_enabled():
