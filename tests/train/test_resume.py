@@ -97,6 +97,18 @@ def test_as_many_checkpoints_stay_as_are_asked_for(half: Path) -> None:
     assert checkpoints(half) == ["align-000001", "align-000002", "clip-000004"]
 
 
+def test_stages_that_have_not_begun_may_change(tmp_path: Path, half: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(half, out)
+    for stage in (0, 1):  # done; begun
+        with pytest.raises(LlavaError, match="another recipe"):
+            small.run(out, nothing, overrides={f"stages.{stage}.lr": "1e-5"})
+    told: list[Step] = []
+    small.run(out, told.append, overrides={"stages.2.lr": "1e-5"})
+    assert next(step.step for step in told if step.stage == "align") == 3
+    assert max(step.lr for step in told if step.stage == "instruct") <= 1e-5
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 

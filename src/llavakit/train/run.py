@@ -84,11 +84,7 @@ class _Run:
         self.recipe, self.out, self.world, self.hooks = recipe, out, world, hooks
         self.open_data, self.open_texts = open_data, open_texts
         self.on_stage, self.on_encoding = on_stage, on_encoding
-        # What the run is laid on may change from one start to the next, and so may what a recipe can say.
-        told = recipe.model_dump_json(exclude={"hardware"}, exclude_defaults=True)
-        fingerprint = hashlib.sha256(told.encode()).hexdigest()
-        names = [stage.name for stage in recipe.stages]
-        self.state = State(out, names, fingerprint, world, recipe.hardware.keep)
+        self.state = State(out, _fingerprints(recipe), world, recipe.hardware.keep)
         self.begin()
         _check_model(recipe, self.checkpoint.model.config)
 
@@ -189,6 +185,20 @@ class _Run:
             "device": f"{self.world.size} x {self.world.device.type}",
             "hours": round(self.state.seconds / 3600, 2),
         }
+
+
+def _fingerprints(recipe: Recipe) -> dict[str, str]:
+    """Of each stage: what everything up to its end follows from.
+
+    What the run is laid on may change from one start to the next, so may stages that have not begun, and so
+    may what a recipe can say.
+    """
+    prints = {}
+    for index, stage in enumerate(recipe.stages):
+        so_far = recipe.model_copy(update={"stages": recipe.stages[: index + 1]})
+        told = so_far.model_dump_json(exclude={"hardware"}, exclude_defaults=True)
+        prints[stage.name] = hashlib.sha256(told.encode()).hexdigest()
+    return prints
 
 
 def _check(recipe: Recipe, world: World) -> None:

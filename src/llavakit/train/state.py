@@ -6,7 +6,7 @@ readable by any number of processes. With several machines the folder has to be 
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -50,8 +50,8 @@ class State:
     """The checkpoints of the run in `out`.
 
     Args:
-        stages: names, in order
-        fingerprint: what the run is made of (the recipe); checkpoints of another are refused
+        stages: names, in order, with what the run is made of up to each one's end (the recipe so far);
+            checkpoints of another run are refused
         keep: how many checkpoints stay
 
     Attributes:
@@ -62,20 +62,18 @@ class State:
         LlavaError: `out` holds a run of another recipe.
     """
 
-    def __init__(
-        self, out: Path, stages: Sequence[str], fingerprint: str, world: World, keep: int = 2
-    ) -> None:
+    def __init__(self, out: Path, stages: Mapping[str, str], world: World, keep: int = 2) -> None:
         self.folder = out / FOLDER
         self.position: Position | None = None
         self.seconds = 0.0
-        self._stages, self._fingerprint, self._world, self._keep = stages, fingerprint, world, keep
+        self._stages, self._world, self._keep = stages, world, keep
         self._since = time.monotonic()
         self._path: Path | None = None  # of the newest whole checkpoint
         # What the first process sees is what all go by: on a shared disk, others may see it later.
-        names = world.gather([path.name for path in disk.newest_first(self.folder, stages)])[0]
+        names = world.gather([path.name for path in disk.newest_first(self.folder, list(stages))])[0]
         for path in map(self.folder.joinpath, names):
             told = disk.read_run(path)
-            if told is not None and told["fingerprint"] != fingerprint:
+            if told is not None and told["fingerprint"] != stages.get(told["position"]["stage"]):
                 raise LlavaError(
                     f"{out} holds a run of another recipe: choose another --out, or delete that folder"
                 )
@@ -175,7 +173,7 @@ class State:
             self._give_up(path, error)
         self.position, self._path = position, path
         if self._world.first:
-            disk.forget(path, self._stages, self._keep)
+            disk.forget(path, list(self._stages), self._keep)
 
     def _write(self, path: Path, content: dict[str, Tensor], position: Position) -> None:
         world, folder = self._world, disk.partial_of(path)
@@ -186,7 +184,7 @@ class State:
         mine = self._part(p.name for p in folder.iterdir())
         sums = world.together(lambda: {name: disk.checksum(folder / name) for name in mine})
         told = {
-            "fingerprint": self._fingerprint,
+            "fingerprint": self._stages[position.stage],
             "position": asdict(position),
             "seconds": self.seconds,
             "files": {name: value for part in sums for name, value in part.items()},
