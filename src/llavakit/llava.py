@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
-from typing import Any, Self, get_args
+from typing import Any, Self, cast, get_args
 
 import psutil
 import torch
@@ -27,6 +27,8 @@ from llavakit.prompt.templates import get_template
 
 log = logging.getLogger(__name__)
 
+# A prompt, a prompt with its pictures, or a conversation so far.
+Request = str | tuple[str, Images] | Sequence[Message]
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -182,22 +184,27 @@ class LLaVA:
         encoded = self._encode(prompt, images, system_prompt)
         return self.engine.stream(encoded, make_sampling(**sampling), cancel=cancel)
 
-    def generate_batch(self, requests: Sequence[str | tuple[str, Images]], **sampling: Any) -> list[Reply]:
-        """Answer many questions together: each a prompt, or a prompt with its images.
+    def generate_batch(self, requests: Sequence[Request], **sampling: Any) -> list[Reply]:
+        """Answer many questions together: each a prompt, a prompt with its images, or the messages of a
+        conversation so far, of which the user's question is the last.
 
         With a seed, each answer is the one that `generate` gives with that seed.
         """
-        encoded = []
-        for request in requests:
-            prompt, images = (
-                request if isinstance(request, list | tuple) and len(request) == 2 else (request, ())
-            )
-            encoded.append(self._encode(prompt, images, None))
+        encoded = [self._encode_request(request) for request in requests]
         return self.engine.complete(encoded, make_sampling(**sampling))
 
     def chat(self, images: Images = (), *, system_prompt: str | None = None) -> Chat:
         """A conversation that remembers; `images` are shown with the first question."""
         return Chat(self, images, system_prompt=system_prompt)
+
+    def _encode_request(self, request: Request) -> Encoded:
+        match request:
+            case [Message(), *_]:
+                return self.encoder.encode(cast(Sequence[Message], request))
+            case [_, _]:
+                prompt, images = cast(tuple[str, Images], request)
+                return self._encode(prompt, images, None)
+        return self._encode(cast(str, request), (), None)
 
     def _encode(self, prompt: str, images: Images, system_prompt: str | None) -> Encoded:
         opening: tuple[Message, ...] = () if system_prompt is None else (system(system_prompt),)

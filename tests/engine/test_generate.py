@@ -11,6 +11,7 @@ from llavakit.engine.backends.torch_backend import TorchBackend
 from llavakit.errors import PromptError
 from llavakit.llava import LLaVA
 from llavakit.prompt.encode import IGNORE, Encoded, PromptEncoder
+from llavakit.prompt.messages import user
 from llavakit.prompt.templates import get_template
 from model.reference import pair
 
@@ -110,6 +111,19 @@ def test_mixed_requests_are_answered_as_one_by_one(llava: LLaVA):
     ]
     assert [r.text for r in together] == [r.text for r in alone]
     assert [r.usage.image_tokens for r in together] == [0, 16, 32, 16]
+
+
+def test_conversations_so_far_are_answered_together_as_each_by_itself(llava: LLaVA):
+    chats = [llava.chat([picture(i)]) for i in range(2)]
+    for chat in chats:
+        chat.ask("What is this?", max_new_tokens=5)
+    so_far = [
+        [*chat.messages, user(question)] for chat, question in zip(chats, ("And?", "Why?"), strict=True)
+    ]
+    together = llava.generate_batch([so_far[0], "Hello", tuple(so_far[1])], max_new_tokens=8)
+    alone = [chats[0].ask("And?", max_new_tokens=8), llava.generate("Hello", max_new_tokens=8)]
+    alone.append(chats[1].ask("Why?", max_new_tokens=8))
+    assert [reply.text for reply in together] == [reply.text for reply in alone]
 
 
 def test_no_requests_give_no_replies(llava: LLaVA):

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from llavakit.evaluate import accuracy, f1
+from llavakit.evaluate import accuracy, f1, ratio
 
 
 def test_an_accuracy_knows_its_n_its_interval_and_its_chance() -> None:
@@ -41,3 +41,10 @@ def test_the_bootstrap_interval_holds_the_truth_about_as_often_as_it_says() -> N
         score = f1("", truths, answers, seed=trial)
         held += score.low <= 0.8 <= score.high  # precision and recall are both 0.8 in the long run
     assert held >= 85  # 95 in the long run; fewer than 85 would be a fault, not bad luck
+
+
+def test_a_ratio_sums_over_questions_before_it_divides() -> None:
+    score = ratio("recall", [(1, 1), (0, 3)] * 50)
+    assert (score.value, score.n, score.chance) == (0.25, 100, None)
+    assert 0.15 < score.low < 0.25 < score.high < 0.4
+    assert ratio("precision", [(0, 0)] * 5).value == 0.0

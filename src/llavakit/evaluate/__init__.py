@@ -1,5 +1,5 @@
 """Scores with their uncertainty."""
 
-from llavakit.evaluate.score import Score, accuracy, f1
+from llavakit.evaluate.score import Score, accuracy, f1, ratio
 
-__all__ = ["Score", "accuracy", "f1"]
+__all__ = ["Score", "accuracy", "f1", "ratio"]

@@ -41,6 +41,18 @@ def accuracy(name: str, right: Sequence[bool], truths: Sequence[str] | None = No
     return Score(name, share, n, 0.0 if share == 0 else low, 1.0 if share == 1 else high, chance)
 
 
+def ratio(name: str, counts: Sequence[tuple[int, int]], seed: int = 0) -> Score:
+    """So many of so many, summed over questions (the micro average), with a bootstrap interval over them."""
+    rng = random.Random(seed)
+    drawn = sorted(_ratio(rng.choices(counts, k=len(counts))) for _ in range(_RESAMPLES))
+    return Score(name, _ratio(counts), len(counts), *_middle(drawn), None)
+
+
+def _ratio(counts: Sequence[tuple[int, int]]) -> float:
+    whole = sum(of for _, of in counts)
+    return sum(part for part, _ in counts) / whole if whole else 0.0
+
+
 def f1(name: str, truths: Sequence[bool], answers: Sequence[bool | None], seed: int = 0) -> Score:
     """F1 of the positive class, with a bootstrap interval; an answer of None is neither yes nor no.
 
@@ -49,8 +61,13 @@ def f1(name: str, truths: Sequence[bool], answers: Sequence[bool | None], seed: 
     pairs = list(zip(truths, answers, strict=True))
     rng = random.Random(seed)
     drawn = sorted(_f1(rng.choices(pairs, k=len(pairs))) for _ in range(_RESAMPLES))
-    low, high = drawn[round(0.025 * _RESAMPLES)], drawn[round(0.975 * _RESAMPLES) - 1]
-    return Score(name, _f1(pairs), len(pairs), low, high, _f1([(truth, True) for truth in truths]))
+    chance = _f1([(truth, True) for truth in truths])
+    return Score(name, _f1(pairs), len(pairs), *_middle(drawn), chance)
+
+
+def _middle(drawn: Sequence[float]) -> tuple[float, float]:
+    """Where 95 % of the resamples are, which are sorted."""
+    return drawn[round(0.025 * _RESAMPLES)], drawn[round(0.975 * _RESAMPLES) - 1]
 
 
 def _f1(pairs: Sequence[tuple[bool, bool | None]]) -> float:
