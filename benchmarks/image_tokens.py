@@ -3,7 +3,7 @@
     python benchmarks/image_tokens.py [--n 100] [--draws 3] [--seed 0]
 
 Features are chosen as `llavakit.engine.prune` does, without and with merging, and at random as a control:
-what any choice of so many would give. The model was trained with all of its 64 tokens and is not told.
+what any choice of so many would give. The model was trained with all of its tokens and is not told.
 Every line asks the same questions. Prints a table, shares in per cent, and one JSON object; "mean" leaves
 out the last column, which is a guard.
 """
@@ -18,13 +18,17 @@ from fractions import Fraction
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from llavakit.engine.prune import merge, prune
 from llavakit.llava import LLaVA
+from llavakit.prompt.messages import Message
 from llavakit.tiny.exam import examine
 
+LINES = (
+    "presence", "colour", "relation", "count", "count-many", "words", "chart", "absent", "where", "largest",
+    "not-denied",
+)  # fmt: skip
 SHARES = tuple(map(Fraction, ("3/4", "1/2", "1/3", "1/4", "1/8")))
 Choice = Callable[[Tensor, int], Tensor]  # features (token, hidden), count -> (count, hidden)
 CHOICES: dict[str, list[Choice]] = {"DivPrune": [prune], "merged": [merge]}
@@ -54,13 +58,13 @@ def with_tokens(count: int, choose: Choice) -> LLaVA:
 
 
 def scores(llava: LLaVA, n: int, seed: int) -> dict[str, float]:
-    """Each line of the examination, and the mean of all but the last."""
+    """The lines of `LINES`, and the mean of all but the last."""
 
-    def answer(questions: Sequence[tuple[str, Image.Image]]) -> list[str]:
-        asked = [(text, [image]) for text, image in questions]
-        return [reply.text for reply in llava.generate_batch(asked, max_new_tokens=120)]
+    def generate(talks: Sequence[Sequence[Message]]) -> list[str]:
+        return [reply.text for reply in llava.generate_batch(talks, max_new_tokens=120)]
 
-    lines = {score.name: score.value for score in examine(answer, n, seed)}
+    results = examine(generate, n, seed, LINES, blind=False)
+    lines = {result.line: result.score.value for result in results}
     return {"mean": statistics.mean(list(lines.values())[:-1])} | lines
 
 
@@ -85,7 +89,7 @@ def main() -> None:
     n, draws, seed = arguments.n, arguments.draws, arguments.seed
     whole = LLaVA.from_pretrained("tiny").config.tokens_per_image
     results = [measure(whole, "DivPrune", n, 1, seed) | {"choice": "all"}]
-    print("tokens  choice   " + "".join(f"{line.split()[0][:6]:>7}" for line in results[0]["scores"]))
+    print("tokens  choice   " + "".join(f"{line[:6]:>7}" for line in results[0]["scores"]))
     show(results[0])
     for share in SHARES:
         for choice in (*CHOICES, "random"):

@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "llava": {"chat", "kernels", "memory", "engine", "checkpoint", "model", "prompt", "media"},
     "pipelines": {"chat", "llava", "engine", "prompt", "media"},
     "evaluate": set(),
-    "tiny": {"data", "train", "prompt", "evaluate"},
+    "tiny": {"cache", "data", "train", "prompt", "evaluate"},
     "bench": {"cache", "chat", "checkpoint", "engine", "kernels", "llava", "model", "prompt"},
     "__main__": {"cli"},
     "cli": {

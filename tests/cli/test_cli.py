@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from llavakit.checkpoint.locate import embedded_folder
-from llavakit.tiny.draw import font_path
+from llavakit.tiny.world.draw import font_path
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TOYS = EXAMPLES / "toys.png"
@@ -173,10 +173,13 @@ def test_the_doctor_lets_the_embedded_model_answer() -> None:
 
 @pytest.mark.skipif(not font_path().exists(), reason="fonts-noto-color-emoji is not installed")
 def test_eval_prints_scores_with_their_uncertainty() -> None:
-    done = llava("eval", "tiny", "-n", "20", "--json")
-    scores = {score["name"]: score for score in json.loads(done.stdout)["scores"]}
-    assert scores["colour"]["n"] == 20
-    assert all(0 <= s["low"] <= s["value"] <= s["high"] <= 1 for s in scores.values())
+    done = llava("eval", "tiny", "-n", "10", "--lines", "colour,presence", "--json")
+    scores = json.loads(done.stdout)["scores"]
+    assert {score["line"] for score in scores} == {"colour", "presence"}
+    for score in scores:
+        assert score["n"] == 10
+        assert 0 <= score["low"] <= score["value"] <= score["high"] <= 1
+        assert 0 <= score["blind"] <= 1
 
 
 # The conversation in the terminal, driven as by hand ---------------------------------------------

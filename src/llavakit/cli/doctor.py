@@ -137,11 +137,12 @@ def _cache() -> dict[str, Any]:
 def _self_test() -> dict[str, Any]:
     """The embedded model tells the colour of one circle."""
     from llavakit.llava import LLaVA
-    from llavakit.tiny.world import Background, Scene, Thing, render
+    from llavakit.tiny.world.render import render
+    from llavakit.tiny.world.scene import Backdrop, Scene, Thing
 
     kind, colour = _TRIAL
-    circle = Thing(kind, colour, (0.4, 0.4, 0.7, 0.7), 0, False)
-    picture = render(Scene((circle,), Background("plain", (_PAPER, _PAPER)), 0))
+    circle = Thing(kind, colour, (0.4, 0.4, 0.7, 0.7))
+    picture = render(Scene((circle,), Backdrop("plain", (_PAPER, _PAPER))))
     started = time.perf_counter()
     llava = LLaVA.from_pretrained("tiny")
     loaded = time.perf_counter() - started

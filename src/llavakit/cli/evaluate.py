@@ -2,20 +2,24 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from llavakit.cli import options
-from llavakit.errors import UsageError, nearest
+from llavakit.errors import LlavaError, UsageError, nearest
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from llavakit.evaluate import Score
+    from llavakit.llava import LLaVA
+    from llavakit.prompt.messages import Message
+    from llavakit.tiny.exam import Line, Marked, Result
+    from llavakit.tiny.exam.retrieval import Match
 
 _TASKS = ("tiny",)
+_LONGEST = 240  # tokens of a reply: twelve things described in detail take some 200
 
 
 def evaluate(
@@ -23,8 +27,17 @@ def evaluate(
         str, typer.Argument(help="tiny: questions on drawn scenes that no training run has seen.")
     ],
     model: options.Model = "tiny",
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Questions of each kind.")] = 300,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Questions of each line.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Another seed asks other questions.")] = 0,
+    lines: Annotated[
+        str | None, typer.Option(help="Only these lines, with commas between: presence,colour.")
+    ] = None,
+    blind: Annotated[
+        bool, typer.Option(help="Ask all a second time with grey pictures: what can be guessed.")
+    ] = True,
+    errors: Annotated[
+        Path | None, typer.Option(help="Write wrong replies to this file, one JSON object a line.")
+    ] = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     quantize: options.Quantize = None,
@@ -35,58 +48,152 @@ def evaluate(
     image_tokens: options.ImageTokens = None,
     as_json: options.Json = False,
 ) -> None:
-    """Examine a model: scores with their number of questions, 95 % interval and chance level.
+    """Examine a model: scores with their number of questions, 95 % interval, and what chance and a blind
+    model would score.
 
-    llava eval tiny
+    llava eval tiny --lines presence,count
     """
     if task not in _TASKS:
         raise UsageError(f"no task {task!r} ({nearest(task, _TASKS)})")
+    from llavakit.tiny.exam import LINES, RETRIEVAL
+
+    keys = [key.strip() for key in lines.split(",")] if lines else [*LINES, RETRIEVAL]
+    for key in keys:
+        if key not in (*LINES, RETRIEVAL):
+            raise UsageError(f"the examination has no line {key!r} ({nearest(key, (*LINES, RETRIEVAL))})")
+    with _written(errors) as file:
+        llava = options.load(
+            model, device=device, dtype=dtype, quantize=quantize, template=template, base=base,
+            vision_tower=vision_tower, backend=backend, image_tokens=image_tokens,
+        )  # fmt: skip
+        results = _examined(llava, keys, n, seed, blind, file)
+    if as_json:
+        told = {"task": task, "model": model, "seed": seed, "scores": [_row(result) for result in results]}
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        _print(results)
+
+
+@contextmanager
+def _written(path: Path | None) -> Iterator[TextIO | None]:
+    """The file, opened before anything is asked."""
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{str(path)!r} cannot be written: {error.strerror}") from None
+    with file:
+        yield file
+
+
+def _examined(
+    llava: "LLaVA", keys: Sequence[str], n: int, seed: int, blind: bool, errors: TextIO | None
+) -> list["Result"]:
+    from rich.console import Console
     from rich.progress import Progress
 
-    from llavakit.tiny.exam import LINES, examine
+    from llavakit.tiny.exam import RETRIEVAL, chosen, examine, examine_retrieval, notes
 
-    llava = options.load(
-        model, device=device, dtype=dtype, quantize=quantize, template=template, base=base,
-        vision_tower=vision_tower, backend=backend, image_tokens=image_tokens,
-    )  # fmt: skip
-    from rich.console import Console
+    console = Console(stderr=True)
+    asked = [key for key in keys if key != RETRIEVAL]
+    for note in notes(asked):
+        console.print(note, highlight=False)
+    match = _match(llava, console) if RETRIEVAL in keys else None
+    total = sum(line.count(n) for line in chosen(asked) if not line.missing()) * (2 if blind else 1)
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("asking", total=len(LINES) * n)
+    def generate(talks: Sequence[Sequence["Message"]]) -> list[str]:
+        return [reply.text for reply in llava.generate_batch(talks, max_new_tokens=_LONGEST)]
 
-        def answer(questions: Sequence[tuple[str, "Image.Image"]]) -> list[str]:
-            replies = []
-            for at in range(0, len(questions), _TOGETHER):
-                some = [(text, [image]) for text, image in questions[at : at + _TOGETHER]]
-                replies += [reply.text for reply in llava.generate_batch(some, max_new_tokens=120)]
-                progress.advance(bar, len(some))
-            return replies
+    def keep(line: "Line", marked: "Marked") -> None:
+        if errors is not None and not marked.right:
+            print(json.dumps(_wrong(line, marked), ensure_ascii=False), file=errors, flush=True)
 
-        scores = examine(answer, n, seed)
-    if as_json:
-        result = {
-            "task": task,
-            "model": model,
-            "seed": seed,
-            "scores": [dataclasses.asdict(s) for s in scores],
-        }
-        typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
-    else:
-        _print(scores)
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("asking", total=total)
 
+        def advance(count: int) -> None:
+            progress.advance(bar, count)
 
-_TOGETHER = 32
+        results = examine(
+            generate, n, seed, asked, blind=blind, on_asked=advance, on_marked=keep,
+            on_line=lambda line: progress.update(bar, description=line.key),
+        )  # fmt: skip
+        if match is not None:
+            progress.update(bar, description=RETRIEVAL)
+            results += examine_retrieval(match, n, seed, blind=blind)
+    return results
 
 
-def _print(scores: Sequence["Score"]) -> None:
+def _match(llava: "LLaVA", console: Any) -> "Match | None":
+    """How well pictures fit captions, by the model's tower and the text tower that was kept with it."""
+    import torch
+
+    from llavakit.checkpoint import Checkpoint, load_clip
+
+    encoder, tokenizer = llava.encoder, llava.tokenizer
+    try:
+        if next(llava.model.vision_tower.parameters()).is_meta:
+            raise LlavaError("its backend keeps the vision tower to itself: say --backend torch")
+        checkpoint = Checkpoint(llava.model, tokenizer, encoder.image_config, encoder.template.name)
+        clip = load_clip(llava.name, checkpoint)
+    except LlavaError as error:
+        console.print(f"the line 'retrieval' is left out: {error}", highlight=False)
+        return None
+    parameter, longest = clip.logit_scale, clip.text_model.config.max_position_embeddings
+
+    @torch.inference_mode()
+    def match(images: Any, captions: Sequence[str]) -> Any:
+        parts = [
+            clip.encode_image(torch.from_numpy(encoder.pixels(images[i : i + 25])).to(parameter))
+            for i in range(0, len(images), 25)
+        ]
+        rows = [[*tokenizer.encode(text)[: longest - 1], tokenizer.eos_id] for text in captions]
+        width = max(map(len, rows))
+        ids = [row + [tokenizer.eos_id] * (width - len(row)) for row in rows]
+        texts = clip.encode_text(torch.tensor(ids, device=parameter.device))
+        return (torch.cat(parts).float() @ texts.float().T).cpu().numpy()
+
+    return match
+
+
+def _wrong(line: "Line", marked: "Marked") -> dict[str, Any]:
+    item = marked.item
+    return {
+        "line": line.key, "seed": item.seed, "turns": item.turns, "truth": item.truth,
+        "answer": item.answer, "reply": marked.reply, "group": item.group,
+    }  # fmt: skip
+
+
+def _row(result: "Result") -> dict[str, Any]:
+    bar = result.bar
+    row = {"line": result.line} | dataclasses.asdict(result.score) | {"blind": result.blind}
+    row |= {"bar": bar and bar.value, "at_most": bar is not None and bar.at_most, "met": result.met}
+    return row | {"groups": [dataclasses.asdict(score) for score in result.groups]}
+
+
+def _print(results: Sequence["Result"]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for column in ("", "score", "95 %", "chance", "n"):
-        table.add_column(column, justify="left" if not column else "right")
-    for score in scores:
-        chance = "" if score.chance is None else f"{100 * score.chance:.1f}"
-        interval = f"{100 * score.low:.1f}–{100 * score.high:.1f}"
-        table.add_row(score.name, f"{100 * score.value:.1f}", interval, chance, str(score.n))
+    for column in ("", "score", "95 %", "chance", "blind", "n", "bar", " "):
+        table.add_column(column, justify="right" if column.strip() else "left", no_wrap=True)
+    for result in results:
+        score, bar = result.score, result.bar
+        table.add_row(
+            score.name,
+            _percent(score.value),
+            f"{_percent(score.low)}–{_percent(score.high)}",
+            _percent(score.chance),
+            _percent(result.blind),
+            str(score.n),
+            "" if bar is None else f"{'≤' if bar.at_most else '≥'} {100 * bar.value:.0f}",
+            {True: "[green]✓[/]", False: "[red]✗[/]", None: ""}[result.met],
+        )
     Console().print(table)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"

@@ -1,44 +1,75 @@
 """The drawn world as training data: endless, made on the fly, the same for the same index.
 
-`tiny/pairs` are pictures with captions and phrases (contrastive), `tiny/text` conversations about a
-described picture (the language model's own schooling), `tiny/captions` and `tiny/instruct` the two
-stages of LLaVA, `tiny/doubt` more questions about what is not there.
+`tiny/pairs` are pictures with captions and phrases (contrastive), `tiny/text` conversations about a described
+picture (the language model's own schooling), `tiny/captions` and `tiny/instruct` LLaVA's two stages.
 """
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from llavakit.data.collate import CaptionedImage
+from PIL import Image
+
+from llavakit.data.contrast import CaptionedImage, Region
 from llavakit.errors import UsageError, nearest
 from llavakit.prompt.messages import Message, assistant, system, user
-from llavakit.tiny.language import (
-    DOUBT,
-    EVERYTHING,
-    SMALL_TALK,
-    Mixture,
-    ask,
-    aspects,
-    caption,
-    conversation,
-    inventory,
-)
-from llavakit.tiny.world import make_scene, render
+from llavakit.tiny import outside
+from llavakit.tiny.talk.ask import ask, conversation
+from llavakit.tiny.talk.captions import aspects, caption, inventory
+from llavakit.tiny.talk.outside import outside_conversation
+from llavakit.tiny.talk.question import Language, Question
+from llavakit.tiny.talk.several import frames_conversation, pair_conversation
+from llavakit.tiny.talk.small_talk import small_talk
+from llavakit.tiny.talk.surroundings import where_we_are
+from llavakit.tiny.world.compose import make_scene, medley, mosaic
+from llavakit.tiny.world.render import render
+from llavakit.tiny.world.scene import Scene
 
 SCENES = 1_000_000  # of a dataset; examinations take their seeds from above them
-_TURNS = 6
-_SMALL_TALK = 0.02  # share of conversations that begin with a greeting
+SIZE = 224  # pixels of the longer side that most pictures are drawn at: what the tower sees
+# Shares of captioned pictures: not of this world; a mosaic of things; several different ones in a scene.
+_OUTSIDE, _MOSAIC, _MEDLEY = 0.03, 0.5, 0.12
+_LOOKS = ("what", "kind", "text", "letter")  # what a patch can tell of a thing without its surroundings
+_TURNS = 8
+_ZH = 0.12  # share of conversations in Chinese, where the conversation does not choose itself
+_SMALL_TALK = 0.03  # share of conversations with a greeting or the like among the questions
+_CAPITALS = re.compile("(?<=[A-Z])(?=[A-Z])")
 _NO_SYSTEM = 0.3  # share without the template's system prompt, as people's own prompts often are
 
 
+def picture(scene: Scene, rng: random.Random) -> Image.Image:
+    """Drawn at the size that the tower sees, or (a quarter) at any other that people's pictures may have."""
+    return render(scene, SIZE if rng.random() < 0.75 else rng.randrange(144, 449, 8))
+
+
 def pairs(seed: int, rng: random.Random) -> CaptionedImage:
-    """A picture, its caption, and of each thing in it: what it is, where it is, one of how many."""
-    scene = make_scene(seed)
-    regions = tuple((thing.box, aspects(scene, thing)) for thing in scene.things)
-    return CaptionedImage(render(scene), caption(scene, rng), regions)
+    """A picture, its caption, and of each part of it what it is, where it is, one of how many …
+
+    Many show more different things than conversations are held about: there is more to learn from each.
+    """
+    luck = rng.random()
+    if luck < _OUTSIDE:
+        region = Region(None, {"what": "nothing drawn"})
+        return CaptionedImage(outside.make_outside(seed, SIZE), "not a drawn scene", (region,))
+    if luck < _OUTSIDE + _MOSAIC:
+        return _tiles(mosaic(seed), rng)
+    scene = medley(seed) if luck < _OUTSIDE + _MOSAIC + _MEDLEY else make_scene(seed)
+    regions = [Region(box, phrases) for box, phrases in aspects(scene)]
+    rest = Region(None, {"what": where_we_are(scene) or "a plain background"})
+    return CaptionedImage(picture(scene, rng), caption(scene, rng), (*regions, rest))
+
+
+def _tiles(scene: Scene, rng: random.Random) -> CaptionedImage:
+    """A mosaic: what each thing is, and a caption that names some of them."""
+    told = [(box, {a: said for a, said in about.items() if a in _LOOKS}) for box, about in aspects(scene)]
+    few = replace(scene, things=tuple(rng.sample(scene.things, min(6, len(scene.things)))), writings=())
+    rest = Region(None, {"what": "a plain background"})
+    return CaptionedImage(
+        render(scene, SIZE), f"among much else {caption(few, rng)}", (*(Region(*one) for one in told), rest)
+    )
 
 
 def text(seed: int, rng: random.Random) -> tuple[Message, ...]:
@@ -46,8 +77,7 @@ def text(seed: int, rng: random.Random) -> tuple[Message, ...]:
     scene = make_scene(seed)
     questions = conversation(scene, rng, _TURNS)
     first = f"{inventory(scene, rng)}\n{questions[0].text}"
-    asked = [first, *(question.text for question in questions[1:])]
-    return _turns(rng, [(user(q), a.answer) for q, a in zip(asked, questions, strict=True)])
+    return _turns(rng, [(user(first), questions[0].answer), *_worded(questions[1:])])
 
 
 def captions(seed: int, rng: random.Random) -> tuple[Message, ...]:
@@ -57,7 +87,7 @@ def captions(seed: int, rng: random.Random) -> tuple[Message, ...]:
     """
     scene = next(scene for scene in map(make_scene, _onwards(seed)) if 1 <= len(scene.things) <= 2)
     question = ask(scene, rng, rng.choice(("list", "describe")))
-    return (user(render(scene), question.text), assistant(question.answer))
+    return (user(picture(scene, rng), question.text), assistant(question.answer))
 
 
 def _onwards(seed: int) -> Iterator[int]:
@@ -65,15 +95,62 @@ def _onwards(seed: int) -> Iterator[int]:
     return (number % SCENES for number in itertools.count(seed))
 
 
-def instruct(seed: int, rng: random.Random, mixture: Mixture = EVERYTHING) -> tuple[Message, ...]:
-    """A picture and a conversation about it."""
-    scene = make_scene(seed)
-    questions = [(q.text, q.answer) for q in conversation(scene, rng, _TURNS, mixture)]
+def instruct(seed: int, rng: random.Random) -> tuple[Message, ...]:
+    """A picture, or several, and a conversation about them."""
+    (make,) = rng.choices(tuple(_CONVERSATIONS), tuple(_CONVERSATIONS.values()))
+    images, questions = make(seed, rng)
+    turns = [(user(*images, questions[0].text), questions[0].answer), *_worded(questions[1:])]
     if rng.random() < _SMALL_TALK:
-        questions.insert(rng.randrange(len(questions)), rng.choice(SMALL_TALK))
-    turns = [(user(question), answer) for question, answer in questions]
-    picture = user(render(scene), questions[0][0])
-    return _turns(rng, [(picture, turns[0][1]), *turns[1:]])
+        question, answer = small_talk(rng, questions[0].language)
+        turns.insert(rng.randrange(len(turns) + 1), (user(question), answer))
+    return _turns(rng, turns)
+
+
+_Talk = tuple[list[Image.Image], list[Question]]
+
+
+def _one_picture(seed: int, rng: random.Random) -> _Talk:
+    scene = make_scene(seed)
+    return [picture(scene, rng)], conversation(scene, rng, _TURNS)
+
+
+def _two_pictures(seed: int, rng: random.Random) -> _Talk:
+    scenes, questions = pair_conversation(seed, rng, _language(rng))
+    return [render(scene, SIZE) for scene in scenes], questions
+
+
+def _frames(seed: int, rng: random.Random) -> _Talk:
+    scenes, questions = frames_conversation(seed, rng, _language(rng))
+    return [render(scene, SIZE) for scene in scenes], questions
+
+
+def _from_outside(seed: int, rng: random.Random) -> _Talk:
+    size = SIZE if rng.random() < 0.5 else rng.randrange(144, 449, 8)
+    return [outside.make_outside(seed, size)], outside_conversation(seed, rng, _language(rng))
+
+
+def _no_picture(seed: int, rng: random.Random) -> _Talk:
+    language = _language(rng)
+    said = [small_talk(rng, language) for _ in range(rng.randint(1, 4))]
+    return [], [Question("small_talk", text, answer, answer, language) for text, answer in said]
+
+
+# How often each comes. Several pictures are dear: each is 196 tokens.
+_CONVERSATIONS: dict[Callable[[int, random.Random], _Talk], float] = {
+    _one_picture: 0.80,
+    _two_pictures: 0.08,
+    _frames: 0.04,
+    _from_outside: 0.06,
+    _no_picture: 0.02,
+}
+
+
+def _language(rng: random.Random) -> Language:
+    return "zh" if rng.random() < _ZH else "en"
+
+
+def _worded(questions: Sequence[Question]) -> list[tuple[Message, str]]:
+    return [(user(question.text), question.answer) for question in questions]
 
 
 def _turns(rng: random.Random, turns: list[tuple[Message, str]]) -> tuple[Message, ...]:
@@ -86,7 +163,6 @@ _MAKERS: dict[str, Callable[[int, random.Random], Any]] = {
     "tiny/text": text,
     "tiny/captions": captions,
     "tiny/instruct": instruct,
-    "tiny/doubt": partial(instruct, mixture=DOUBT),
 }
 
 
@@ -108,7 +184,11 @@ class Drawn:
 
 
 def texts(name: str, samples: int) -> list[str]:
-    """Everything said in the first conversations of a dataset of conversations."""
+    """Everything said in the first conversations of a dataset of conversations.
+
+    Capitals stand apart, so that a tokenizer learned from it has a token for each and none for several: signs
+    are then read letter by letter, whatever they say.
+    """
     drawn = Drawn(name)
     said = [
         part
@@ -117,4 +197,4 @@ def texts(name: str, samples: int) -> list[str]:
         for part in message.content
         if isinstance(part, str)
     ]
-    return said + [sentence for pair in SMALL_TALK for sentence in pair]
+    return [_CAPITALS.sub(" ", part) for part in said]

@@ -1,0 +1,1 @@
+"""How the drawn world is spoken of: captions, questions and true answers, in English and Chinese."""
