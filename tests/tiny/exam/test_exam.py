@@ -16,9 +16,9 @@ from llavakit.tiny.exam import (
     Item,
     Marked,
     Result,
-    asking,
     chosen,
     examine,
+    making,
     newcomers,
     notes,
     retrieval,
@@ -41,7 +41,7 @@ HERE = [line.key for line in chosen() if not line.missing()]
 def noto_only() -> Iterator[None]:
     """So that the same is asked on every machine, and quickly."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(asking, "TRAINED", ("noto", "noto-2"))
+    patch.setattr(making, "TRAINED", ("noto", "noto-2"))
     yield
     patch.undo()
 

@@ -64,7 +64,7 @@ def test_a_things_aspects_tell_what_where_and_among_how_many() -> None:
     assert box == NIGHT.things[0].box
     assert about == {
         "what": "red car", "kind": "car", "where": "at the top left", "kin": "one of three",
-        "twins": "one of two alike",
+        "twins": "one of two alike", "size": "of size 18",
     }  # fmt: skip
 
 

@@ -102,7 +102,7 @@ def test_without_resvg_the_extra_is_named(empty_cache: Path, monkeypatch: pytest
 @pytest.mark.usefixtures("empty_cache")
 def test_an_absent_style_says_how_to_get_it() -> None:
     assert not {"twemoji", "fluent"} & set(styles.available())
-    with pytest.raises(LlavaError, match=r"'twemoji'.*python -m llavakit\.tiny\.styles"):
+    with pytest.raises(LlavaError, match=r"'twemoji'.*python -m llavakit\.tiny\.world\.styles"):
         styles.has("twemoji", "car")
 
 
