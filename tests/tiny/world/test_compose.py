@@ -1,5 +1,6 @@
 """A seed is a scene; its facts are right and can be seen."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -112,3 +113,14 @@ def test_each_composer_can_be_asked_alone(name: str) -> None:
     wanted = {"written": "writings", "charted": "charts", "clocked": "clocks", "themed": "theme"}
     assert all(getattr(scene, wanted.get(name, "backdrop")) for scene in scenes)
     assert all(bool(scene.things) == (name != "empty") for scene in scenes if name in ("loose", "empty"))
+
+
+def test_a_mosaic_holds_many_different_things_or_many_letters() -> None:
+    scenes = [compose.mosaic(seed, NOTO) for seed in range(30)]
+    for scene in scenes:
+        boxes = [*(thing.box for thing in scene.things), *(writing.box for writing in scene.writings)]
+        assert len(boxes) >= 6
+        # sizes fall on a grid, which may be a hair wider than the cell
+        assert all(overlap(a, b) < 0.02 for a, b in itertools.combinations(boxes, 2))
+    assert max(len({thing.kind for thing in scene.things}) for scene in scenes) > 15
+    assert max(len(scene.writings) for scene in scenes) > 8

@@ -17,7 +17,7 @@ from llavakit.tiny.world.things import KINDS
 from llavakit.tiny.world.writing import letters_in_a_row, make_writing
 
 _CONTRAST = 70.0  # between a thing and a backdrop that was there before it
-_WORDS = 0.12  # share of a mosaic's cells
+_WORDS = (0.1, 0.1, 0.75)  # share of a mosaic's cells: a third are made of words mostly
 _PLAIN = 0.5  # of scenes with writing, charts or clocks, how many are white or nearly
 _ASPECTS = (1.0,) * 12 + (4 / 3,) * 3 + (3 / 4,) * 2 + (3 / 2, 2 / 3, 16 / 9)
 # How large things are where so many are shown, as shares of the shorter side.
@@ -49,20 +49,20 @@ def loose(seed: int, styles: Sequence[str] = TRAINED, *, held_out: bool = False)
 
 
 def mosaic(seed: int, styles: Sequence[str] = TRAINED, *, held_out: bool = False) -> Scene:
-    """A grid of 16 to 36 cells, each with a thing in any style and paint, or a word.
+    """A grid of 16 to 36 cells, each with a thing in any style and paint, or a few letters.
 
     Not for conversations: what a tower learns from a picture grows with what is in it, and this holds four
     times as much as others do.
     """
     rng = random.Random(f"mosaic {seed}")
-    cells = rng.choice((4, 4, 5, 5, 5, 6))
+    cells, words = rng.choice((4, 4, 5, 5, 5, 6)), rng.choice(_WORDS)
     behind, _ = _backdrop(rng)
     things: list[Thing] = []
     writings: list[Writing] = []
     for row in range(cells):
         for column in range(cells):
             x0, y0 = column / cells, row / cells
-            if rng.random() < _WORDS:
+            if rng.random() < words:
                 room = (x0 + 0.01, y0 + 0.01, x0 + 1 / cells - 0.01, y0 + 1 / cells - 0.01)
                 writing = make_writing(rng, room, 1.0, text=letters_in_a_row(rng), behind=behind.tones)
                 boxes = [*(w.box for w in writings), *(t.box for t in things)]
