@@ -234,8 +234,11 @@ def fetch() -> list[Path]:
     return files
 
 
+_ICONS, _CHARS = "icons.json", "chars.json"  # pictures by name; names by code point
+
+
 def _unpacked(style: Style, folder: Path) -> Path:
-    """The package's own folder."""
+    """The folder with the two files of its package that are read."""
     target = folder / style.name
     if target.is_dir():
         return target
@@ -250,14 +253,16 @@ def _unpacked(style: Style, folder: Path) -> Path:
         reason = (run.stderr.strip() or run.stdout.strip() or "no reason given").splitlines()[-1]
         raise LlavaError(f"npm could not fetch {package} ({reason}): check the network and npm's registry")
     with tarfile.open(next(target.glob("*.tgz"))) as archive:
-        archive.extractall(target, filter="data")
+        for name in (_ICONS, _CHARS):  # nothing else of the package is wanted, wherever it would go
+            with archive.extractfile(f"package/{name}") or io.BytesIO() as member:
+                (target / name).write_bytes(member.read())
     return target
 
 
 def _icons(icons: Path, names: Path) -> Iterable[tuple[str, str | None]]:
     """Every emoji of the world with its picture as SVG, None where the set has none."""
-    collection = json.loads((icons / "package" / "icons.json").read_bytes())
-    called = json.loads((names / "package" / "chars.json").read_bytes())
+    collection = json.loads((icons / _ICONS).read_bytes())
+    called = json.loads((names / _CHARS).read_bytes())
     for glyph in _glyphs():
         name = called.get(f"{ord(glyph):x}", "")
         yield glyph, _svg(collection, name) or _svg(collection, f"{name}-face")  # EmojiOne's "robot-face"
