@@ -139,6 +139,7 @@ def stopped(out: Path, *words: object, **changed: str) -> str:
 
 
 @pytest.mark.slow
+@DRAWN
 def test_a_run_that_was_stopped_on_ray_goes_on_without_it(recipe: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     out = tmp_path / "out"
@@ -152,6 +153,7 @@ def test_a_run_that_was_stopped_on_ray_goes_on_without_it(recipe: Path, tmp_path
 
 
 @pytest.mark.slow
+@DRAWN
 def test_of_several_processes_one_speaks(recipe: Path, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m"]
     words = ["llavakit", "train", str(recipe), "--out", str(tmp_path / "out"), "--workers", "0"]
