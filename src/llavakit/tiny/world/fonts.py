@@ -49,7 +49,10 @@ CAPITALS_ONLY = frozenset({"BebasNeue-Bold"})
 
 def fonts_folder() -> Path:
     """`LLAVAKIT_FONTS`, else where Debian puts fonts."""
-    return Path(os.environ.get("LLAVAKIT_FONTS", "/usr/share/fonts"))
+    return _path(os.environ.get("LLAVAKIT_FONTS", "/usr/share/fonts"))
+
+
+_path = lru_cache(4)(Path)  # asked for each letter: making paths took as long as the rest of choosing a face
 
 
 def available_fonts() -> tuple[str, ...]:
