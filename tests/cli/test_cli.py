@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from llavakit.checkpoint.locate import embedded_folder
-from llavakit.tiny.world.draw import font_path
+from llavakit.tiny.world.styles import font_path
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TOYS = EXAMPLES / "toys.png"

@@ -10,8 +10,7 @@ from llavakit.errors import UsageError
 from llavakit.prompt.messages import Message
 from llavakit.tiny.dataset import SCENES, Drawn, texts
 from llavakit.tiny.talk.outside import ANSWERS
-from llavakit.tiny.world.draw import font_path
-from llavakit.tiny.world.styles import TRAINED, available
+from llavakit.tiny.world.styles import TRAINED, available, font_path
 
 pytestmark = pytest.mark.skipif(
     not (font_path().exists() and set(TRAINED) <= set(available())),

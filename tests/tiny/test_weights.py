@@ -12,7 +12,7 @@ from llavakit.checkpoint import load, load_clip
 from llavakit.checkpoint.locate import embedded_folder
 from llavakit.prompt.messages import Message
 from llavakit.tiny.exam import examine
-from llavakit.tiny.world.draw import font_path
+from llavakit.tiny.world.styles import font_path
 
 FOLDER = embedded_folder()
 CARD = FOLDER / "scores.json"

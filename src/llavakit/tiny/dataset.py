@@ -42,7 +42,12 @@ _NO_SYSTEM = 0.3  # share without the template's system prompt, as people's own 
 
 def picture(scene: Scene, rng: random.Random) -> Image.Image:
     """Drawn at the size that the tower sees, or (a quarter) at any other that people's pictures may have."""
-    return render(scene, SIZE if rng.random() < 0.75 else rng.randrange(144, 449, 8))
+    return render(scene, _size(rng, 0.75))
+
+
+def _size(rng: random.Random, usual: float) -> int:
+    """The size that the tower sees in a share `usual` of cases."""
+    return SIZE if rng.random() < usual else rng.randrange(144, 449, 8)
 
 
 def pairs(seed: int, rng: random.Random) -> CaptionedImage:
@@ -125,8 +130,7 @@ def _frames(seed: int, rng: random.Random) -> _Talk:
 
 
 def _from_outside(seed: int, rng: random.Random) -> _Talk:
-    size = SIZE if rng.random() < 0.5 else rng.randrange(144, 449, 8)
-    return [outside.make_outside(seed, size)], outside_conversation(seed, rng, _language(rng))
+    return [outside.make_outside(seed, _size(rng, 0.5))], outside_conversation(seed, rng, _language(rng))
 
 
 def _no_picture(seed: int, rng: random.Random) -> _Talk:

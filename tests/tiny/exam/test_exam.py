@@ -26,8 +26,7 @@ from llavakit.tiny.exam import (
 from llavakit.tiny.exam.ask import Generate, greyed, items
 from llavakit.tiny.exam.item import Bar
 from llavakit.tiny.world import fonts
-from llavakit.tiny.world.draw import font_path
-from llavakit.tiny.world.styles import HELD_OUT
+from llavakit.tiny.world.styles import HELD_OUT, font_path
 from llavakit.tiny.world.things import held_out
 
 pytestmark = pytest.mark.skipif(not font_path().exists(), reason="fonts-noto-color-emoji is not installed")

@@ -7,14 +7,12 @@ from llavakit.errors import LlavaError, UsageError
 from llavakit.tiny import outside
 from llavakit.tiny.exam import newcomers_rules as rules
 from llavakit.tiny.exam.newcomers import FAMILIES, Case, Rule, cases, load, marks
-from llavakit.tiny.world import draw
 from llavakit.tiny.world.scene import overlap, place
 from llavakit.tiny.world.sketch import Sketch
+from llavakit.tiny.world.styles import font_path
 from llavakit.tiny.world.things import COLOURS, KINDS
 
-pytestmark = pytest.mark.skipif(
-    not draw.font_path().exists(), reason="fonts-noto-color-emoji is not installed"
-)
+pytestmark = pytest.mark.skipif(not font_path().exists(), reason="fonts-noto-color-emoji is not installed")
 
 
 @pytest.fixture(scope="module")

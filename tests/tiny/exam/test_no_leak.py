@@ -18,10 +18,9 @@ from llavakit.tiny.talk.several import frames_conversation, pair_conversation
 from llavakit.tiny.talk.small_talk import small_talk
 from llavakit.tiny.world.changes import make_frames, make_pair
 from llavakit.tiny.world.compose import make_scene, medley
-from llavakit.tiny.world.draw import font_path
 from llavakit.tiny.world.fonts import HELD_OUT_FONTS
 from llavakit.tiny.world.scene import Scene, Thing
-from llavakit.tiny.world.styles import HELD_OUT, TRAINED, available
+from llavakit.tiny.world.styles import HELD_OUT, TRAINED, available, font_path
 from llavakit.tiny.world.things import held_out
 
 pytestmark = pytest.mark.skipif(not font_path().exists(), reason="fonts-noto-color-emoji is not installed")

@@ -4,12 +4,11 @@ from PIL import Image
 
 from llavakit.errors import LlavaError, UsageError
 from llavakit.tiny.world import draw, styles
+from llavakit.tiny.world.styles import font_path
 from llavakit.tiny.world.things import COLOURS, KINDS
 
 HERE = [name for name in styles.STYLES if name in styles.available()]
-needs_font = pytest.mark.skipif(
-    not draw.font_path().exists(), reason="fonts-noto-color-emoji is not installed"
-)
+needs_font = pytest.mark.skipif(not font_path().exists(), reason="fonts-noto-color-emoji is not installed")
 every_style = pytest.mark.parametrize("style", HERE)
 
 

@@ -2,8 +2,9 @@ import itertools
 import re
 from collections import Counter
 
+from llavakit.tiny.talk.words import article
 from llavakit.tiny.world.scene import Thing
-from llavakit.tiny.world.things import CATEGORIES, COLOURS, KINDS, article, colour_of, held_out
+from llavakit.tiny.world.things import CATEGORIES, COLOURS, KINDS, colour_of, held_out
 
 BOX = (0.1, 0.1, 0.3, 0.3)
 

@@ -9,18 +9,16 @@ from collections.abc import Mapping
 from functools import cache
 
 from llavakit.tiny.talk.question import Question
-from llavakit.tiny.talk.words import plural_of
+from llavakit.tiny.talk.words import NUMBERS, NUMERALS, plural_of
 from llavakit.tiny.world.things import CATEGORIES, COLOURS, KINDS
 
 # (sort of fact, its name): ("kind", "cat"), ("number", "3"), ("relation", "left of")
 Claim = tuple[str, str]
 
-_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # Synonyms of kinds that mostly mean something else.
 _DOUBTFUL = frozenset(
     {"top", "present", "letter", "fire", "die", "home", "earth", "planet", "target", "lock", "spot"}
 )
-_ZH_DIGITS = "零一二三四五六七八九十"
 
 _WORDS: dict[Claim, tuple[str, ...]] = {
     ("relation", "left of"): ("left", "左"),
@@ -66,8 +64,8 @@ def _matcher() -> tuple[re.Pattern[str], Mapping[str, Claim]]:
         table.update(dict.fromkeys((kind.name, kind.plural, kind.zh), ("kind", kind.name)))
     table.update({colour: ("colour", colour) for colour in (*COLOURS, "grey")})
     table["gray"] = ("colour", "grey")
-    table.update({word: ("number", str(n)) for n, word in enumerate(_NUMBERS)})
-    table.update({word: ("number", str(n)) for n, word in enumerate(_ZH_DIGITS)} | {"两": ("number", "2")})
+    table.update({word: ("number", str(n)) for n, word in enumerate(NUMBERS)})
+    table.update({word: ("number", str(n)) for n, word in enumerate(NUMERALS)} | {"两": ("number", "2")})
     words = sorted((word for word in table if word), key=len, reverse=True)
     pattern = "|".join(
         rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" if word.isascii() or word == "café" else re.escape(word)

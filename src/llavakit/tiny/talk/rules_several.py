@@ -8,8 +8,8 @@ from llavakit.tiny.world.changes import Motion
 from llavakit.tiny.world.scene import PLACES
 from llavakit.tiny.world.things import KINDS
 
-_NTH = ("first", "second", "third", "fourth")
-_ZH_DIGITS = "一二三四"
+NTH = ("first", "second", "third", "fourth")
+ZH_NTH = "一二三四"
 _WAYS: tuple[Motion, ...] = ("left", "right", "up", "down")
 
 _WORDS: dict[str, str] = {
@@ -59,7 +59,7 @@ def _right_change(question: Question, reply: str) -> bool:
 
 def _right_picture(question: Question, reply: str) -> bool:
     text = reply.lower()
-    said = {str(i + 1) for i, nth in enumerate(_NTH) if nth in text or f"第{_ZH_DIGITS[i]}张" in text}
+    said = {str(i + 1) for i, nth in enumerate(NTH) if nth in text or f"第{ZH_NTH[i]}张" in text}
     said |= set(re.findall(r"\b(?:picture|image|frame) (\d)", text))
     if question.truth == "none":
         return not said and (heard.denied(reply) or "neither" in text or "没有" in text)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from llavakit.tiny.talk import things
 from llavakit.tiny.talk.question import Asked, Language, Maker, Question
-from llavakit.tiny.talk.rules_several import RULES
+from llavakit.tiny.talk.rules_several import NTH, RULES, ZH_NTH
 from llavakit.tiny.talk.wording import worded
 from llavakit.tiny.talk.wordings_several import TABLES, ZH_TABLES
 from llavakit.tiny.talk.words import (
@@ -30,10 +30,8 @@ from llavakit.tiny.world.scene import Scene, place
 from llavakit.tiny.world.styles import TRAINED
 from llavakit.tiny.world.things import KINDS, colour_of
 
-_NTH = ("first", "second", "third", "fourth")
 _FRAME = ("frame", "frame", "picture", "image")
 _ONE_PICTURE = ("presence", "count", "colour", "where", "list")  # makers of `talk.things` that need but one
-_ZH_DIGITS = "一二三四"
 
 
 def _worded(table: str, rng: random.Random, language: Language, **words: str) -> str:
@@ -127,18 +125,18 @@ def _in_pictures(found: Sequence[int], total: int, language: Language) -> tuple[
     numbers = ",".join(str(i + 1) for i in found) or "none"
     if len(found) == 1:
         if language == "zh":
-            return f"在第{_ZH_DIGITS[found[0]]}张图里。", numbers
-        return f"In the {_NTH[found[0]]} picture.", numbers
+            return f"在第{ZH_NTH[found[0]]}张图里。", numbers
+        return f"In the {NTH[found[0]]} picture.", numbers
     if language == "zh":
         if found and len(found) < total:
-            return f"在第{'、'.join(_ZH_DIGITS[i] for i in found)}张图里。", numbers
+            return f"在第{'、'.join(ZH_NTH[i] for i in found)}张图里。", numbers
         everywhere = "两张图里都有。" if total == 2 else "每张图里都有。"
         return everywhere if found else "哪张图里都没有。", numbers
     if not found:
         return ("In neither picture." if total == 2 else "In none of the pictures."), numbers
     if len(found) == total:
         return ("In both pictures." if total == 2 else "In all the pictures."), numbers
-    return f"In the {' and the '.join(_NTH[i] for i in found)} picture.", numbers
+    return f"In the {' and the '.join(NTH[i] for i in found)} picture.", numbers
 
 
 def ask_more(scenes: Sequence[Scene], rng: random.Random, language: Language = "en") -> Question | None:
@@ -182,10 +180,10 @@ def of_picture(question: Question, i: int) -> Question:
     """The question as one asks it of the picture of this number (from 0) among several."""
     text, answer = question.text, question.answer
     if question.language == "zh":
-        nth = f"第{_ZH_DIGITS[i]}张图里"
+        nth = f"第{ZH_NTH[i]}张图里"
         text = _ZH_ONE.sub(nth, text, count=1) if _ZH_ONE.search(text) else f"{nth}，{text}"
     else:
-        nth = _NTH[i]
+        nth = NTH[i]
         if _ONE.search(text):
             text = _ONE.sub(rf"the {nth} \1", text)
         else:

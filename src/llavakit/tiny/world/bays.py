@@ -9,7 +9,6 @@ from llavakit.tiny.world import backdrop
 from llavakit.tiny.world.fonts import face
 from llavakit.tiny.world.scene import RGB, Bay, Box, distance
 
-ASPHALT: RGB = (120, 122, 126)  # what vehicles must stand out from
 _GROUNDS: tuple[tuple[RGB, tuple[RGB, ...]], ...] = (  # and the lines on it
     ((112, 114, 120), ((250, 250, 246), (250, 214, 80))),
     ((134, 136, 140), ((250, 250, 246), (250, 226, 110))),

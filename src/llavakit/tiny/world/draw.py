@@ -11,9 +11,7 @@ from PIL import Image
 
 from llavakit.errors import UsageError, nearest
 from llavakit.tiny.world.outlines import shape
-from llavakit.tiny.world.styles import ATTRIBUTION as ATTRIBUTION
 from llavakit.tiny.world.styles import STYLES, glyph_of, picture
-from llavakit.tiny.world.styles import font_path as font_path
 from llavakit.tiny.world.things import COLOURS, KINDS
 
 Pixels = npt.NDArray[np.float32]

@@ -1,5 +1,7 @@
 """A scene as a person writes it: a line a thing. For scenes that are composed by hand."""
 
+from typing import get_args
+
 from pydantic import BaseModel, ConfigDict
 
 from llavakit.errors import UsageError, nearest
@@ -69,10 +71,7 @@ def _thing(line: str, aspect: float, style: str) -> Thing:
     )
 
 
-_PATTERNS: dict[str, Pattern] = {
-    "plain": "plain", "gradient": "gradient", "noise": "noise", "stripes": "stripes", "checks": "checks",
-    "dots": "dots", "ground": "ground",
-}  # fmt: skip
+_PATTERNS: dict[str, Pattern] = {name: name for name in get_args(Pattern)}
 
 
 def _backdrop(words: str) -> Backdrop:

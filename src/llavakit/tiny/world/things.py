@@ -436,9 +436,3 @@ def colour_of(thing: "scene.Thing") -> str | None:
 def held_out(kind: str, colour: str) -> bool:
     """Whether this is one of the few (6 %) pairs of painted kind and colour that training never shows."""
     return KINDS[kind].tintable and zlib.crc32(f"{kind} in {colour}".encode()) % 100 < 6
-
-
-def article(noun_phrase: str) -> str:
-    """`"red car"` → `"a red car"`, `"apple"` → `"an apple"`, `"unicorn"` → `"a unicorn"`."""
-    vowel = noun_phrase[0] in "aeiou" and not noun_phrase.startswith("uni")
-    return f"{'an' if vowel else 'a'} {noun_phrase}"
