@@ -26,11 +26,21 @@ class Told:
         self.handler, self.body, self.number = handler, body, number
         self.text = words(body)
 
-    def say(self, text: str | None) -> None:
-        self.send(200, {
-            "model": "judge-0613", "choices": [{"message": {"role": "assistant", "content": text}}],
-            "usage": {"prompt_tokens": 100, "completion_tokens": 10},
-        })  # fmt: skip
+    def say(
+        self, text: str | None, prompt_tokens: int = 100, completion_tokens: int = 10, finish: str = "stop"
+    ) -> None:
+        self.send(200, self.completion(text, prompt_tokens, completion_tokens, finish))
+
+    @staticmethod
+    def completion(
+        text: str | None, prompt_tokens: int = 100, completion_tokens: int = 10, finish: str = "stop"
+    ) -> dict[str, Any]:
+        """As a chat model's server has it."""
+        message = {"role": "assistant", "content": text}
+        return {
+            "model": "judge-0613", "choices": [{"message": message, "finish_reason": finish}],
+            "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens},
+        }  # fmt: skip
 
     def fail(
         self, status: int, message: str = "", headers: dict[str, str] | None = None, **error: str

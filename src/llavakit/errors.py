@@ -40,6 +40,26 @@ class PromptError(UsageError):
     """A conversation that cannot be written as a prompt: empty, misordered or too long."""
 
 
+class RecordError(LlavaError):
+    """A record of a file that cannot be used: it is left out, counted and named.
+
+    Attributes:
+        source: the file
+        row: its number there, from 1
+        id: what the file calls it, "" where that is not known
+        reason: what is wrong, in words to be read after "row 12"
+        kind: the sort of fault, a short key
+    """
+
+    def __init__(self, source: str, row: int, id_: str, reason: str, kind: str) -> None:
+        super().__init__(source, row, id_, reason, kind)
+        self.source, self.row, self.id, self.reason, self.kind = source, row, id_, reason, kind
+
+    def __str__(self) -> str:
+        called = f" (id {self.id})" if self.id else ""
+        return f"{self.source}: row {self.row}{called} {self.reason}"
+
+
 def nearest(name: object, valid: Iterable[str]) -> str:
     """A hint for a mistyped `name`: `did you mean 'x'?`, or else every valid name."""
     names = sorted(valid)

@@ -1,6 +1,7 @@
 """`LLaVA`: a loaded model that answers questions about pictures."""
 
 import logging
+import os
 from collections.abc import Generator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -214,14 +215,20 @@ class LLaVA:
 def pick_device(device: str | torch.device) -> torch.device:
     """The device of that name; "auto" is a GPU where there is one.
 
+    Where several processes share a machine, as torchrun starts them, a GPU without a number is this process's
+    own: that of LOCAL_RANK.
+
     Raises:
         UsageError: it cannot be used here.
     """
-    if str(device) == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    return usable(device)
+    name = str(device)
+    if name == "auto":
+        mps = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else mps
+    own = os.environ.get("LOCAL_RANK")
+    if name == "cuda" and own is not None and (gpus := torch.cuda.device_count()):
+        name = f"cuda:{int(own) % gpus}"
+    return usable(name)
 
 
 def _kept(source: Source, plan: Quantization, packed: Source) -> Source:

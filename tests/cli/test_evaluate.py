@@ -1,6 +1,7 @@
 """`llava eval` on benchmarks: a model answers, answers are scored, results are compared."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -161,3 +162,22 @@ def test_what_a_server_scores_is_written_for_it(tmp_path: Path) -> None:
     told = json.loads((tmp_path / "up.json").read_text())
     assert told == [{"image": "VizWiz_test_0.jpg", "answer": "cat"}]  # as its server reads it
     assert llava(*words[:-2]).returncode == 2  # without a file to write, there is nothing that it could do
+
+
+def test_the_environment_may_say_where_the_files_are(data: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"question_id": 1, "text": "Yes"}')
+    done = subprocess.run(
+        [sys.executable, "-m", "llavakit", "eval", "pope", "--predictions", str(answers), "--json"],
+        env=os.environ | {"LLAVAKIT_EVAL_DATA": str(data)}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["missing"] == 11
+
+
+def test_an_upload_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "test.json").write_text(json.dumps([{"image": "VizWiz_test_0.jpg", "question": "What?"}]))
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"question_id": "VizWiz_test_0.jpg", "text": "a cat"}')
+    up = tmp_path / "gone" / "up.json"
+    done = llava("vizwiz", "--predictions", answers, "--data", tmp_path, "--upload", up)
+    assert done.returncode == 1 and "up.json cannot be written" in done.stderr

@@ -53,6 +53,9 @@ def test_answers_to_something_else_are_refused(tmp_path: Path) -> None:
         ("a.json", '{"question_id": 1, "text": "x"}\n{"question_id": 2, "text": "y"}'),
         ("a.csv", "question_id,text\n1,x\n2,y\n"),
         ("a.tsv", "\ufeffindex\tprediction\n1\tx\n2\ty\n"),
+        ("a.csv", "index,prediction\n1.0,x\n2.0,y\n"),
+        ("a.json", '{"question_id": 1, "text": "x"},\r\n{"question_id": 2, "text": "y"}'),
+        ("a.jsonl", '{"question_id": 1, "text": "x"},\n\n{"question_id": 2, "text": "y"},\n'),
     ],
 )
 def test_every_form_of_table_holds_the_same(tmp_path: Path, name: str, text: str) -> None:
@@ -80,10 +83,12 @@ def test_a_folder_is_all_its_tables(tmp_path: Path) -> None:
         ("a.jsonl", '{"question_id": 1, "text": "x"}\n{"question_id": 2,', r"a\.jsonl, line 2: not JSON"),
         ("a.jsonl", "[1, 2]", r"a\.jsonl, line 1: list where an object is expected"),
         ("a.json", "[", r"a\.json: not JSON"),
+        ("a.json", "[" * 100_000, r"a\.json: not JSON"),
         ("a.json", "[3]", r"a\.json, row 1: int where"),
         ("a.json", '"x"', r"a\.json: str where"),
         ("a.csv", "question_id,text\n1\n", r"a\.csv, line 2: not as many fields as there are columns"),
         ("a.xlsx", "no zip", r"a\.xlsx: not an xlsx file"),
+        ("a.parquet", "no table", r"a\.parquet: not a Parquet file"),
         ("a.docx", "x", r"a\.docx: rows are read from \.jsonl, \.json, \.csv"),
         ("a.jsonl", '{"question_id": 1, "words": "x"}', r"a row has no 'text' or .*it has question_id, w"),
         ("a.jsonl", '{"text": "x"}', r"a row has no 'question_id'"),

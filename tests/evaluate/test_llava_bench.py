@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from judge_server import Told, judge_server
+from llavakit.cli.evaluate.places import folder_of
 from llavakit.errors import LlavaError, UsageError
 from llavakit.evaluate.judge import Judge
 from llavakit.evaluate.judged import JudgedTask
@@ -92,6 +93,24 @@ def test_categories_may_be_absent_and_questions_repeated(tmp_path: Path) -> None
     outcome = WILD.score_file(path, tmp_path)
     assert outcome.metrics == {"overall": 70, "memes": 60}
     assert (outcome.n, outcome.duplicates) == (2, 1)
+
+
+def test_categories_that_reviews_lack_are_the_questions(tmp_path: Path) -> None:
+    wild(tmp_path)
+    rows = [{"question_id": number, "tuple": [10, 8 - number]} for number in (2, 0, 1)]
+    path = write(tmp_path / "reviews.jsonl", *rows)
+    outcome = WILD.score_file(path, tmp_path)
+    assert outcome.metrics == pytest.approx({"overall": 70, "conv": 80, "detail": 70, "complex": 60})
+    assert outcome.notes == ()
+    outcome = WILD.score_file(path, tmp_path / "nowhere")
+    assert outcome.metrics == {"overall": 70}
+    assert outcome.notes[0].startswith("3 reviews have no category, nor has questions.jsonl in")
+
+
+def test_the_folder_may_be_called_as_llavas_instructions_call_it(tmp_path: Path) -> None:
+    (tmp_path / "llava-bench-in-the-wild").mkdir()
+    assert folder_of(WILD, tmp_path) == tmp_path / "llava-bench-in-the-wild"
+    assert folder_of(COCO, tmp_path) == tmp_path
 
 
 def test_answers_need_a_judge(tmp_path: Path) -> None:

@@ -47,6 +47,18 @@ def test_the_total_of_a_grade_file_needs_no_data(tmp_path: Path) -> None:
     assert told["notes"] == [f"no mm-vet.json in {tmp_path / 'nowhere'}: no scores by ability"]
 
 
+def test_a_number_too_large_for_any_grade_is_none(tmp_path: Path) -> None:
+    path = grades(tmp_path / "grade.json", v1_0=[10**400], v1_1=[1.0])
+    assert TASK.score_file(path, data(tmp_path)).missing == 3
+
+
+def test_a_table_of_totals_is_told_from_one_of_grades(tmp_path: Path) -> None:
+    path = tmp_path / "llava_gpt-4-cap-score-1runs.csv"
+    path.write_text(",rec,total,std,runs\nllava,40.5,36.3,0.0,[36.3]\n")
+    with pytest.raises(UsageError, match=r"1runs\.csv: totals by model .* give the file of grades"):
+        TASK.score_file(path, tmp_path)
+
+
 def test_with_the_data_there_are_scores_by_ability_and_combination(tmp_path: Path) -> None:
     path = grades(tmp_path / "grade.json", v1_3=[0.1], v1_2=[0.8], v1_1=[1.0], v1_0=[0.5])
     outcome = TASK.score_file(path, data(tmp_path))

@@ -182,6 +182,8 @@ def test_llavas_further_rounds_must_be_right_too(tmp_path: Path) -> None:
     assert outcome.marks == {"7": 1.0, "8": 0.0}
     outcome = MMBENCH.score_file(llava(tmp_path / "some.jsonl", [*first, turned[0]]), tmp_path / "data")
     assert outcome.score == 0  # a round that is missing is wrong
+    spelt = [{**each, "round_id": str(each["round_id"])} for each in (*first, *turned)]
+    assert MMBENCH.score_file(llava(tmp_path / "spelt.jsonl", spelt), tmp_path / "data").marks["7"] == 1
     del turned[0]["option_char"]
     with pytest.raises(UsageError, match=r"bad\.jsonl: round 1 of 7 needs lists 'options' and 'option_char'"):
         MMBENCH.score_file(llava(tmp_path / "bad.jsonl", [*first, *turned]), tmp_path / "data")

@@ -182,6 +182,8 @@ def test_a_line_without_four_fields_is_named(tmp_path: Path) -> None:
         UsageError, match=r"OCR\.txt, line 3: 3 fields where picture, question, truth and answer"
     ):
         MME.score_file(folder, tmp_path)
+    with pytest.raises(UsageError, match="no line of picture, question, truth and answer here"):
+        MME.score_file(lavin(tmp_path / "empty", OCR="\n"), tmp_path)
     folder = lavin(tmp_path / "truthless", OCR="2.jpg\tIs it?\tperhaps\tYes\n")
     with pytest.raises(UsageError, match=r"OCR\.txt, line 1: the truth is 'perhaps'"):
         MME.score_file(folder, tmp_path)

@@ -106,11 +106,16 @@ def test_bad_files_are_named(data: Path, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"img_path": "1.jpg", "response": "A"}\n{"img_path"')
     with pytest.raises(UsageError, match=r"a\.jsonl, line 2: not JSON"):
         QBENCH.score_file(tmp_path / "a.jsonl", data)
+    (tmp_path / "a.jsonl").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match=r"a\.jsonl: not UTF-8 text"):
+        QBENCH.score_file(tmp_path / "a.jsonl", data)
     (tmp_path / "a.jsonl").write_text('"A"')
     with pytest.raises(UsageError, match=r"a\.jsonl, line 1: str where an object is expected"):
         QBENCH.score_file(tmp_path / "a.jsonl", data)
     with pytest.raises(UsageError, match=r"1\.jpg has the correct_ans 'Maybe', which is no candidate"):
         QBENCH.questions(store(data, [ROWS[0] | {"correct_ans": "Maybe"}]))
+    with pytest.raises(UsageError, match=r"row 1 has 'candidates' that are no list"):
+        QBENCH.questions(store(data, [ROWS[0] | {"candidates": None}]))
     test = {key: value for key, value in ROWS[0].items() if key != "correct_ans"}
     with pytest.raises(UsageError, match="1 of 1 questions have no correct_ans"):
         QBENCH.score_file(answered(tmp_path / "a.jsonl", "A"), store(data, [test]))

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from judge_server import Told, judge_server
+from llavakit.api import Api
 from llavakit.evaluate.answers import Question
-from llavakit.evaluate.api import Api
 from llavakit.evaluate.pictures import Pictures
 from llavakit.evaluate.remote import RemoteModel
 from llavakit.evaluate.run import ask, in_batches

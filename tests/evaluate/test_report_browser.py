@@ -1,26 +1,16 @@
 """The report in a real browser, from a file. Skipped where there is none."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from browsing import FAINT, browser, in_browser, playwright, windows
 from evaluate.reports import HOSTILE, picture_uri, two_runs
 from llavakit.evaluate.report import write_report
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-
-WAIT = 90_000  # ms; machines may be busy
-playwright.expect.set_options(timeout=WAIT)
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
-]
+pytestmark = in_browser
 
 
 @pytest.fixture(scope="module")
@@ -32,33 +22,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    with browser() as chromium:
+        yield chromium
 
 
 @pytest.fixture
 def opened(chromium: Any, report: Path) -> Iterator[Callable[..., Any]]:
-    """Open the report in a window of its own; at the end, nothing has failed or left the file."""
-    contexts, asked, faults = [], [], []
-
-    def opening(**options: Any) -> Any:
-        context = chromium.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
-        contexts.append(context)
-        tab = context.new_page()
-        tab.set_default_timeout(WAIT)
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.on("pageerror", lambda error: faults.append(str(error)))
-        tab.on("console", lambda message: faults.append(message.text))
-        tab.goto(report.as_uri())
-        return tab
-
-    yield opening
-    for context in contexts:
-        context.close()
-    assert faults == []
-    assert {url for url in asked if not url.startswith("data:")} <= {report.as_uri()}
+    with windows(chromium, report) as opening:
+        yield opening
 
 
 def ids(tab: Any) -> list[str]:
@@ -142,33 +113,4 @@ def test_the_page_fits_its_window_and_can_be_read(
 ) -> None:
     tab = opened(viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    assert tab.evaluate(_FAINT) == []
-
-
-# Texts whose contrast with what lies behind them is below 4.5 : 1, as WCAG 2 has it.
-_FAINT = """() => {
-  const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = (colour) => {
-    const [r, g, b] = channels(colour).slice(0, 3).map((v) => v / 255)
-      .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (node) => {
-    for (; node; node = node.parentElement) {
-      const colour = getComputedStyle(node).backgroundColor;
-      const [, , , alpha = 1] = channels(colour);
-      if (alpha > 0) return colour;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const faint = new Set();
-  for (const node of document.querySelectorAll("body *:not(script):not(option)")) {
-    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
-    if (!own || !node.checkVisibility() || node.matches(":disabled")) continue;
-    const style = getComputedStyle(node);
-    const [a, b] = [light(node.closest("svg") ? style.fill : style.color), light(behind(node))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) faint.add(`${node.tagName} ${node.textContent.slice(0, 20)} ${ratio.toFixed(2)}`);
-  }
-  return [...faint];
-}"""
+    assert tab.evaluate(FAINT) == []

@@ -33,6 +33,7 @@ def data(tmp_path: Path) -> Path:
         ("A", "A"), ("B. blue", "B"), ("The answer is B.", "B"), ("So. The answer is A. ", "A"),
         ("C", None), ("D", None), ("a", None), ("blue", None), ("", None),
         ("The answer is A. The answer is B.", None), ("B.", None), ("A, I think", None),
+        ("1. It is red. The answer is A.", "A"),
     ],
 )  # fmt: skip
 def test_a_reply_must_settle_on_a_letter_that_is_there(reply: str, letter: str | None) -> None:
@@ -78,10 +79,26 @@ def test_llavas_result_file_is_read_strictly_and_by_its_stored_choices(data: Pat
     assert metrics["accuracy"] == 50 and metrics["stored_index_accuracy"] == 100
 
 
+def test_outputs_that_are_no_answers_by_problem_are_named(data: Path) -> None:
+    (data / "r.json").write_text('{"outputs": ["A", "B"]}')
+    with pytest.raises(UsageError, match=r"r\.json: the answer to outputs is .* not a text"):
+        TASK.score_file(data / "r.json", data)
+
+
 def test_problems_without_an_answer_are_named(data: Path) -> None:
     broken = {**PROBLEMS, "7": {"question": "What?", "choices": ["cat"]}}
     (data / "problems.json").write_text(json.dumps(broken))
     with pytest.raises(UsageError, match=r"problems\.json: problem 7 has no choices and answer"):
+        TASK.questions(data)
+
+
+def test_problems_without_a_question_and_splits_without_a_list_are_named(data: Path) -> None:
+    mute = {"7": {"choices": ["cat", "dog"], "answer": 0}}
+    (data / "problems.json").write_text(json.dumps(mute))
+    with pytest.raises(UsageError, match=r"problems\.json: a row has no 'question'"):
+        TASK.questions(data)
+    (data / "pid_splits.json").write_text('{"test": null}')
+    with pytest.raises(UsageError, match=r"a list 'test' in pid_splits\.json"):
         TASK.questions(data)
 
 

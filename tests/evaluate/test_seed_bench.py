@@ -120,6 +120,39 @@ def test_the_upload_keeps_the_ids_as_they_are(data: Path, tmp_path: Path) -> Non
     ]
 
 
+def test_predictions_that_have_the_truth_need_no_data(data: Path, tmp_path: Path) -> None:
+    rows = [
+        {"question_id": "101", "prediction": "B", "gt_answer": "A"},
+        {"question_id": "v4", "prediction": "D", "gt_answer": "D"},
+        {"question_id": "101", "prediction": "A", "gt_answer": "A"},
+    ]
+    path = tmp_path / "GPT-4V.json"
+    path.write_text(",\n".join(map(json.dumps, rows)))  # as its authors published it: commas, no brackets
+    outcome = SEED.score_file(path, tmp_path / "nowhere")
+    assert (outcome.score, outcome.n, outcome.duplicates, outcome.missing) == (100, 2, 1, 0)
+    assert outcome.notes == ("GPT-4V.json's own truths count: SEED-Bench.json is not here",)
+    assert SEED.score_file(path, data).n == 4  # where the data is here, it says what is asked
+
+
+def test_the_official_scripts_results_have_their_dimensions(tmp_path: Path) -> None:
+    rows = [
+        {"q_id": "101", "prediction": "A", "gt": "A", "q_type_id": 1},
+        {"q_id": "v4", "prediction": "A", "gt": "D", "q_type_id": 10},
+    ]
+    outcome = SEED.score_file(lines(tmp_path / "results.json", rows), tmp_path / "nowhere")
+    assert outcome.metrics["accuracy"] == 50
+    assert outcome.metrics["Scene Understanding"] == 100 and outcome.metrics["Action Recognition"] == 0
+
+
+def test_without_data_each_prediction_must_have_the_truth(tmp_path: Path) -> None:
+    rows = [{"question_id": 1, "prediction": "A", "gt_answer": "A"}, {"question_id": 2, "prediction": "A"}]
+    with pytest.raises(UsageError, match="there is no such folder; --data names the one"):
+        SEED.score_file(lines(tmp_path / "p.jsonl", rows), tmp_path / "nowhere")
+    rows[1]["gt_answer"] = "yes"
+    with pytest.raises(UsageError, match=r"p\.jsonl, question 2: the answer is 'yes', not one of"):
+        SEED.score_file(lines(tmp_path / "p.jsonl", rows), tmp_path / "nowhere")
+
+
 def test_bad_files_are_named(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"p\.jsonl: answers none of these 4 questions"):
         SEED.score_file(predictions(tmp_path / "p.jsonl", (1, "A")), data)

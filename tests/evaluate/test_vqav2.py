@@ -103,6 +103,13 @@ def test_official_test_questions_will_do(tmp_path: Path) -> None:
     assert question.images == ("test2015/COCO_test2015_000000000005.jpg",)
 
 
+def test_a_picture_without_a_number_is_named(tmp_path: Path) -> None:
+    asked = {"questions": [{"question_id": 7, "image_id": None, "question": "Is it?"}]}
+    (tmp_path / "v2_OpenEnded_mscoco_test2015_questions.json").write_text(json.dumps(asked))
+    with pytest.raises(UsageError, match=r"row 1 has the image_id 'None', not a number"):
+        VQAV2.questions(tmp_path)
+
+
 def test_the_test_split_is_for_the_server_to_score(test: Path) -> None:
     path = lines(test / "answers.jsonl", [{"question_id": 8, "text": "yes"}])
     with pytest.raises(UsageError, match="only the server knows"):

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,12 @@ from typing import Any
 import pytest
 
 from assemble import picture
+from browsing import WAIT, browser, in_browser, playwright
 from serve.live import Running, serving
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-
 SECOND = 1000
-WAIT = 90 * SECOND  # machines may be busy
-playwright.expect.set_options(timeout=WAIT)
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
-]
+pytestmark = in_browser
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +30,8 @@ def server(saved_llava: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
-        )
-        yield browser
-        browser.close()
+    with browser("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") as chromium:
+        yield chromium
 
 
 class Page:

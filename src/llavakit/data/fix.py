@@ -2,11 +2,8 @@
 
 import gzip
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -17,6 +14,7 @@ from llavakit.data.json_rows import JsonRows
 from llavakit.data.parquet import ParquetRows, rewrite
 from llavakit.data.rows import IMAGE, MalformedError, row_id
 from llavakit.errors import LlavaError, UsageError
+from llavakit.files import whole
 
 
 @dataclass
@@ -50,7 +48,7 @@ def fix(checker: Checker, out: Path, on_rows: Callable[[int], None] = lambda row
     data, done = checker.data, Fixed()
     check_out(data, out)
     rows = _clean(checker, done, on_rows)
-    with _atomic(out) as partial:
+    with whole(out) as partial:
         if isinstance(data.records, ParquetRows):
             rewrite(data.records.path, partial, rows)
         else:
@@ -162,17 +160,3 @@ def _is_turn(turn: Any) -> bool:
     return (
         isinstance(turn, dict) and turn.get("from") in ("human", "gpt") and isinstance(turn.get("value"), str)
     )
-
-
-@contextmanager
-def _atomic(out: Path) -> Iterator[Path]:
-    """A path to write to that becomes `out` when the block ends without error."""
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.absolute().parent) as folder:
-        partial = Path(folder) / out.name
-        try:
-            yield partial
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.replace(out)
-        except OSError as error:
-            raise LlavaError(f"{out} could not be written ({error.strerror}): nothing was changed") from None

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL.Image import Image
 
-from llavakit.errors import LlavaError
+from llavakit.errors import RecordError
 from llavakit.prompt.messages import Message, assistant, user
 
 IMAGE = "<image>"  # how the format says where a picture goes, whatever the tokenizer calls it
@@ -26,24 +26,8 @@ class MalformedError(Exception):
         self.kind, self.reason = kind, reason
 
 
-class RowError(LlavaError):
-    """A row that cannot be used. A run leaves it out, counts it and names it.
-
-    Attributes:
-        source: the file
-        row: its number there, from 1
-        id: what the file calls it, "" where that is not known
-        reason: what is wrong, in words to be read after "row 12"
-        kind: the sort of fault, one of `llavakit.data.check.KINDS`
-    """
-
-    def __init__(self, source: str, row: int, id_: str, reason: str, kind: str) -> None:
-        super().__init__(source, row, id_, reason, kind)
-        self.source, self.row, self.id, self.reason, self.kind = source, row, id_, reason, kind
-
-    def __str__(self) -> str:
-        called = f" (id {self.id})" if self.id else ""
-        return f"{self.source}: row {self.row}{called} {self.reason}"
+class RowError(RecordError):
+    """A row that cannot be used in a run; its `kind` is one of `llavakit.data.check.KINDS`."""
 
 
 @dataclass(frozen=True)

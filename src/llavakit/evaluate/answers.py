@@ -1,8 +1,9 @@
 """Answers to a benchmark's questions, joined with them by id, never by position."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from llavakit.evaluate.rows import field as field_of
 IDS = ("question_id", "questionId", "questionid", "qid", "id", "index")
 # "answer" last: beside a prediction it is the truth.
 TEXTS = ("text", "prediction", "pred", "response", "output", "output_text", "answer")
+
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")  # of pictures' files
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,32 @@ class Answers:
     def get(self, question: Question) -> str | None:
         return self.texts.get(question.id)
 
+    def count(self, questions: Sequence[Question], holds: Callable[[Question, str], bool]) -> int:
+        """Of how many questions there is an answer of which this holds."""
+        return sum((text := self.get(each)) is not None and holds(each, text) for each in questions)
+
     def missing(self, questions: Sequence[Question]) -> int:
         return sum(question.id not in self.texts for question in questions)
 
 
+def apart(questions: Iterable[Question]) -> list[Question]:
+    """A second question of one id is called ID#2, a third ID#3."""
+    seen: Counter[str] = Counter()
+    found = []
+    for question in questions:
+        seen[question.id] += 1
+        count = seen[question.id]
+        found.append(question if count == 1 else replace(question, id=f"{question.id}#{count}"))
+    return found
+
+
 def identity(value: Any) -> str:
-    """An id as text: 7, 7.0 and "7" are one, for spreadsheets make numbers of what looks like one."""
+    """An id as text: 7, 7.0, "7" and "7.0" are one, for spreadsheets make numbers of what looks like one."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip()
+    text = str(value).strip()
+    whole = text.removesuffix(".0")  # of a CSV file that was such a spreadsheet
+    return whole if whole.isdecimal() else text
 
 
 def read_answers(path: Path, questions: Sequence[Question]) -> Answers:
@@ -71,24 +92,26 @@ def read_answers(path: Path, questions: Sequence[Question]) -> Answers:
     Raises:
         UsageError: malformed rows, or answers to none of the questions.
     """
-    return joined(path, ((_id(row, path), _text(row, path)) for row in read_rows(path)), questions)
+    rows = read_rows(path)
+    return joined(path, ((identity(field_of(row, IDS, path)), said(row, path)) for row in rows), questions)
 
 
-def _id(row: Row, path: Path) -> str:
-    return identity(field_of(row, IDS, path))
+def said(row: Row, path: Path, number: int | None = None, names: tuple[str, ...] = TEXTS) -> str:
+    """A row's answer.
 
+    Args:
+        number: of the row, for the error
 
-def _text(row: Row, path: Path) -> str:
-    text = field_of(row, TEXTS, path)
+    Raises:
+        UsageError: it has none, or one that is no text.
+    """
+    text = field_of(row, names, path, number)
     if isinstance(text, list) and len(text) == 1:
         text = text[0]
-    if text is None:
-        return ""
     if isinstance(text, dict | list):
-        raise UsageError(
-            f"{path}: the answer to {row.get('question_id')!r} is {json.dumps(text)[:60]}, not a text"
-        )
-    return str(text)
+        which = f"to {identity(field_of(row, IDS, path))}" if number is None else f"in row {number}"
+        raise UsageError(f"{path}: the answer {which} is {json.dumps(text)[:60]}, not a text")
+    return "" if text is None else str(text)
 
 
 def joined(path: Path, rows: Iterable[tuple[str, str]], questions: Sequence[Question]) -> Answers:
@@ -115,28 +138,31 @@ def joined(path: Path, rows: Iterable[tuple[str, str]], questions: Sequence[Ques
         else:
             duplicates += name in texts
             texts[name] = text
+    check_some(path, questions, texts, strangers, last)
+    return Answers(texts, duplicates, strangers)
+
+
+def check_some(
+    path: Path, questions: Sequence[Question], texts: Mapping[str, str], strangers: int, last: str
+) -> None:
+    """
+    Args:
+        texts: what was joined
+        strangers: rows of unknown questions, the last of which has the id `last`
+
+    Raises:
+        UsageError: answers to none of the questions.
+    """
     if not texts and questions:
         raise UsageError(
             f"{path}: answers none of these {len(questions)} questions (it has {strangers} rows, with ids "
             f"like {last!r}; the questions' are like {questions[0].id!r}): another benchmark's, or split's?"
         )
-    return Answers(texts, duplicates, strangers)
-
-
-_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 
 
 def _stem(name: str) -> str:
     root, dot, ending = name.rpartition(".")
-    return root if f"{dot}{ending}".lower() in _ENDINGS else name
-
-
-def write_answers(path: Path, questions: Sequence[Question], texts: Mapping[str, str], model: str) -> None:
-    """In LLaVA's format, a line a question."""
-    with path.open("w", encoding="utf-8") as file:
-        for question in questions:
-            if question.id in texts:
-                file.write(answer_line(question, texts[question.id], model))
+    return root if f"{dot}{ending}".lower() in ENDINGS else name
 
 
 def answer_line(question: Question, text: str, model: str) -> str:

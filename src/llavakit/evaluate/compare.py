@@ -9,8 +9,8 @@ import numpy as np
 
 from llavakit.errors import UsageError
 from llavakit.evaluate.outcome import Interval, percent
+from llavakit.evaluate.score import Z
 
-_Z = 1.959964  # of a two-sided 95 % interval
 _EXACT = 20  # differing marks up to which all 2^n signs are tried: a million sums
 
 MCNEMAR = "McNemar, exact"
@@ -115,5 +115,5 @@ def _interval(differences: list[float]) -> Interval:
     n = len(differences) + 2
     mean = math.fsum(differences) / n
     variance = (math.fsum(difference**2 for difference in differences) + 1) / n - mean**2
-    half = _Z * math.sqrt(variance / n)
+    half = Z * math.sqrt(variance / n)
     return 100 * max(-1.0, mean - half), 100 * min(1.0, mean + half)

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from llavakit.api import URL, Api, Said
 from llavakit.errors import LlavaError, UsageError
-from llavakit.evaluate.api import URL, Api, Said
 
 _BEGINNING = '{"key": "'  # of every line that is kept; a torn one is a part of such a line
 

@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llavakit.evaluate.answers import Answers, Question
-from llavakit.evaluate.score import accuracy
+from llavakit.evaluate.score import RESAMPLES, Z, accuracy, middle
 
 Interval = tuple[float, float]
 Array = NDArray[np.float64]
-_RESAMPLES = 1000
 _TOGETHER = 4_000_000  # numbers that are drawn at a time
-_Z = 1.959964
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def interval(marks: Iterable[float]) -> Interval:
         return 100 * score.low, 100 * score.high
     mean = math.fsum(points) / len(points)
     spread = math.sqrt(math.fsum((point - mean) ** 2 for point in points) / max(1, len(points) - 1))
-    half = _Z * spread / math.sqrt(len(points))
+    half = Z * spread / math.sqrt(len(points))
     return 100 * max(0.0, mean - half), 100 * min(1.0, mean + half)
 
 
@@ -128,15 +126,14 @@ def bootstrap(
     """
     rng = np.random.default_rng(seed)
     drawn = np.sort(statistic([_means(np.asarray(group, np.float64), rng) for group in groups]))
-    low, high = drawn[round(0.025 * _RESAMPLES)], drawn[round(0.975 * _RESAMPLES) - 1]
-    return float(low), float(high)
+    return middle(drawn.tolist())
 
 
 def _means(units: Array, rng: np.random.Generator) -> Array:
     count = len(units)
     some = max(1, _TOGETHER // max(1, count))
     parts = []
-    for start in range(0, _RESAMPLES, some):
-        chosen = rng.integers(0, count, (min(some, _RESAMPLES - start), count))
+    for start in range(0, RESAMPLES, some):
+        chosen = rng.integers(0, count, (min(some, RESAMPLES - start), count))
         parts.append(units[chosen].mean(axis=1))
     return np.concatenate(parts)

@@ -8,11 +8,10 @@ from typing import Any
 from PIL import Image
 
 from llavakit.errors import UsageError
-from llavakit.evaluate.answers import Question
+from llavakit.evaluate.answers import ENDINGS, Question
 from llavakit.media import open_image
 
 _MAGIC = ((b"\x89PNG", "png"), (b"GIF8", "gif"), (b"RIFF", "webp"))  # else JPEG
-_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 
 
 def data_uri(encoded: bytes) -> str:
@@ -51,7 +50,7 @@ class Pictures:
         for folder in self._folders:
             if (path := folder / name).is_file():
                 return path
-            for ending in _ENDINGS:
+            for ending in ENDINGS:
                 if (path := folder / name).with_suffix(ending).is_file():
                     return path.with_suffix(ending)
         return self._deeper().get(Path(name).stem)
@@ -69,7 +68,7 @@ class Pictures:
             found: dict[str, list[Path]] = {}
             for folder in self._folders:
                 for path in folder.rglob("*"):
-                    if path.suffix.lower() in _ENDINGS:
+                    if path.suffix.lower() in ENDINGS:
                         found.setdefault(path.stem, []).append(path)
             self._names = {stem: paths[0] for stem, paths in found.items() if len(paths) == 1}
         return self._names

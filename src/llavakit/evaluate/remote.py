@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from llavakit.api import Api, Said
 from llavakit.evaluate.answers import Question
-from llavakit.evaluate.api import Api, Said
 from llavakit.evaluate.pictures import Pictures, data_uri
 from llavakit.media import read_encoded
 

@@ -1,7 +1,6 @@
 """A task's result on disk: the score, and of each question what was asked, answered and true."""
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -11,6 +10,7 @@ from typing import Any
 from llavakit.errors import LlavaError, UsageError
 from llavakit.evaluate.answers import Question
 from llavakit.evaluate.outcome import Outcome
+from llavakit.files import write_whole
 
 FILE = "result.json"
 _VERSION = 1
@@ -42,13 +42,11 @@ class Result:
             "questions": [_written(question) for question in self.questions], "texts": dict(self.texts),
             "folders": list(self.folders),
         }  # fmt: skip
-        partial = path.with_name(f".{FILE}.{os.getpid()}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            partial.replace(path)
         except OSError as error:
-            raise LlavaError(f"{path} cannot be written: {error.strerror or error}") from None
+            raise LlavaError(f"{folder} cannot be written: {error.strerror or error}") from None
+        write_whole(path, f"{json.dumps(told, ensure_ascii=False, indent=1)}\n".encode())
         return path
 
     @classmethod

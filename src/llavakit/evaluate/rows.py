@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llavakit.errors import UsageError
+from llavakit.files import read_text
 
 Row = dict[str, Any]
 
@@ -42,24 +43,21 @@ def read_rows(path: Path) -> list[Row]:
 def _json_lines(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise UsageError(f"{path}, line {number}: not JSON ({error})") from None
-            yield _object(row, f"{path}, line {number}")
+            line = line.strip().removesuffix(",")  # SEED-Bench's authors end their lines so
+            if line:
+                where = f"{path}, line {number}"
+                yield _object(_parsed(line, where), where)
 
 
 def _json(path: Path) -> Iterator[Row]:
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path)
     try:
-        held = json.loads(text)
-    except ValueError as error:
-        if "\n" in text.strip():  # POPE's own files are lines, whatever they are called
-            yield from _json_lines(path)
-            return
-        raise UsageError(f"{path}: not JSON ({error})") from None
+        held = _parsed(text, str(path))
+    except UsageError:
+        if "\n" not in text.strip():
+            raise
+        yield from _json_lines(path)  # POPE's own files are lines, whatever they are called
+        return
     if isinstance(held, list):
         for number, row in enumerate(held, 1):
             yield _object(row, f"{path}, row {number}")
@@ -69,6 +67,13 @@ def _json(path: Path) -> Iterator[Row]:
         return
     for key, value in held.items():
         yield {"question_id": key} | (value if isinstance(value, dict) else {"text": value})
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: not JSON ({error})") from None
 
 
 def _object(row: Any, where: str) -> Row:
@@ -115,13 +120,16 @@ def _xlsx(path: Path) -> Iterator[Row]:
 
 def _parquet(path: Path) -> Iterator[Row]:
     try:
-        import pyarrow.parquet as parquet
+        from pyarrow import ArrowException, parquet
     except ImportError:
         raise UsageError(
             f"{path}: Parquet files need one more library: pip install 'llavakit[eval]'"
         ) from None
-    for batch in parquet.ParquetFile(path).iter_batches(256):
-        yield from batch.to_pylist()
+    try:
+        for batch in parquet.ParquetFile(path).iter_batches(256):
+            yield from batch.to_pylist()
+    except ArrowException as error:
+        raise UsageError(f"{path}: not a Parquet file ({error})") from None
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
@@ -153,12 +161,7 @@ def read_json(path: Path) -> Any:
     Raises:
         UsageError: it cannot be read, or is not JSON.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # also what is not UTF-8
-        raise UsageError(f"{path}: not JSON ({error})") from None
+    return _parsed(read_text(path), str(path))
 
 
 def listed(path: Path, key: str) -> list[Row]:
@@ -182,14 +185,22 @@ def lists(path: Path, *keys: str) -> list[list[Row]]:
     ]
 
 
+def check_folder(data: Path) -> None:
+    """
+    Raises:
+        UsageError: it is none.
+    """
+    if not data.is_dir():
+        raise UsageError(f"{data}: there is no such folder; --data names the one with the benchmark's files")
+
+
 def find(data: Path, *patterns: str) -> Path:
     """The file or folder below `data` that the first fitting pattern finds; of several, the one least deep.
 
     Raises:
         UsageError: there is none.
     """
-    if not data.is_dir():
-        raise UsageError(f"{data}: there is no such folder")
+    check_folder(data)
     for pattern in patterns:
         found = sorted(data.rglob(pattern), key=lambda path: (len(path.parts), path))
         if found:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_Z = 1.959964  # of a two-sided 95 % interval
-_RESAMPLES = 1000
+Z = 1.959964  # of a two-sided 95 % interval
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ def accuracy(name: str, right: Sequence[bool], truths: Sequence[str] | None = No
     """
     n = len(right)
     share = sum(right) / n
-    spread = 1 + _Z**2 / n
-    centre = (share + _Z**2 / (2 * n)) / spread
-    half = _Z / spread * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    spread = 1 + Z**2 / n
+    centre = (share + Z**2 / (2 * n)) / spread
+    half = Z / spread * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
     chance = None if truths is None else Counter(truths).most_common(1)[0][1] / n
     low, high = max(0.0, centre - half), min(1.0, centre + half)
     return Score(name, share, n, 0.0 if share == 0 else low, 1.0 if share == 1 else high, chance)
@@ -44,8 +44,8 @@ def accuracy(name: str, right: Sequence[bool], truths: Sequence[str] | None = No
 def ratio(name: str, counts: Sequence[tuple[int, int]], seed: int = 0) -> Score:
     """So many of so many, summed over questions (the micro average), with a bootstrap interval over them."""
     rng = random.Random(seed)
-    drawn = sorted(_ratio(rng.choices(counts, k=len(counts))) for _ in range(_RESAMPLES))
-    return Score(name, _ratio(counts), len(counts), *_middle(drawn), None)
+    drawn = sorted(_ratio(rng.choices(counts, k=len(counts))) for _ in range(RESAMPLES))
+    return Score(name, _ratio(counts), len(counts), *middle(drawn), None)
 
 
 def _ratio(counts: Sequence[tuple[int, int]]) -> float:
@@ -60,14 +60,14 @@ def f1(name: str, truths: Sequence[bool], answers: Sequence[bool | None], seed: 
     """
     pairs = list(zip(truths, answers, strict=True))
     rng = random.Random(seed)
-    drawn = sorted(_f1(rng.choices(pairs, k=len(pairs))) for _ in range(_RESAMPLES))
+    drawn = sorted(_f1(rng.choices(pairs, k=len(pairs))) for _ in range(RESAMPLES))
     chance = _f1([(truth, True) for truth in truths])
-    return Score(name, _f1(pairs), len(pairs), *_middle(drawn), chance)
+    return Score(name, _f1(pairs), len(pairs), *middle(drawn), chance)
 
 
-def _middle(drawn: Sequence[float]) -> tuple[float, float]:
+def middle(drawn: Sequence[float]) -> tuple[float, float]:
     """Where 95 % of the resamples are, which are sorted."""
-    return drawn[round(0.025 * _RESAMPLES)], drawn[round(0.975 * _RESAMPLES) - 1]
+    return drawn[round(0.025 * RESAMPLES)], drawn[round(0.975 * RESAMPLES) - 1]
 
 
 def _f1(pairs: Sequence[tuple[bool, bool | None]]) -> float:

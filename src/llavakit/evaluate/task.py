@@ -21,19 +21,17 @@ class Task(ABC):
         name: as the command line knows it
         title: what it is, in a line
         where: what to download, from where, and how the folder looks; for people
-        headline: which metric is the score
+        folder: what LLaVA's instructions call the data folder, where that is not the name
         images: the folder of pictures, below the data folder
         max_new_tokens: that an answer may have
-        upload_name: the file that the benchmark's own server wants, where there is one
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     where: ClassVar[str]
-    headline: ClassVar[str] = "accuracy"
+    folder: ClassVar[str] = ""
     images: ClassVar[str] = "images"
     max_new_tokens: ClassVar[int] = 128
-    upload_name: ClassVar[str | None] = None
 
     @abstractmethod
     def questions(self, data: Path) -> list[Question]:

@@ -14,9 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from llavakit.errors import UsageError
-from llavakit.evaluate.answers import IDS, TEXTS, Answers, Question, identity, joined
+from llavakit.evaluate.answers import IDS, Answers, Question, identity, joined, said
 from llavakit.evaluate.outcome import percent
-from llavakit.evaluate.rows import Row, field, find, read_rows
+from llavakit.evaluate.rows import field, find, read_rows
+from llavakit.files import write_whole
 
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'  # neither the colon nor the apostrophe
 _THOUSANDS = re.compile(r"\d,\d")
@@ -118,6 +119,12 @@ def _similarity(answer: str, truth: str, threshold: float) -> float:
     return 1 - _edits(first, second) / longer
 
 
+def both_normalised(question: Question, text: str) -> float:
+    """EvalAI's accuracy: the answer and those of people pass its normaliser."""
+    humans = [evalai_normalised(human) for human in question.truth]
+    return consensus(evalai_normalised(text), humans)
+
+
 def _edits(first: str, second: str) -> int:
     """Levenshtein's distance."""
     row = list(range(len(second) + 1))
@@ -156,6 +163,21 @@ def iou(first: Box, second: Box) -> float:
     high = min(first[3], second[3]) - max(first[1], second[1])
     shared = max(0.0, wide) * max(0.0, high)
     return shared / (sum(areas) - shared) if all(areas) else 0.0
+
+
+def check_truths(task: str, questions: Sequence[Question], public: str) -> None:
+    """
+    Args:
+        public: of validation, which files have the truth
+
+    Raises:
+        UsageError: the questions are those of a test split.
+    """
+    if any(question.truth is None for question in questions):
+        raise UsageError(
+            f"{task}: only the server knows the answers of the test split: write the upload file, or score "
+            f"validation, whose {public} are public"
+        )
 
 
 def commonest_scores(questions: Sequence[Question], mark: Callable[[Question, str], float]) -> float:
@@ -269,20 +291,6 @@ def _stem(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/")).stem
 
 
-def said(row: Row, path: Path, number: int, names: tuple[str, ...] = TEXTS) -> str:
-    """A row's answer.
-
-    Raises:
-        UsageError: it has none, or one that is no text.
-    """
-    text = field(row, names, path, number)
-    if isinstance(text, list) and len(text) == 1:
-        text = text[0]
-    if isinstance(text, dict | list):
-        raise UsageError(f"{path}: the answer in row {number} is {json.dumps(text)[:60]}, not a text")
-    return "" if text is None else str(text)
-
-
 def texts_of(values: Any, path: Path, number: int, what: str = "answers") -> list[str]:
     """People's answers, which are texts, or objects with an "answer" each.
 
@@ -299,7 +307,7 @@ def texts_of(values: Any, path: Path, number: int, what: str = "answers") -> lis
 
 def write_json(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """The list that the benchmarks' servers take."""
-    path.write_text(json.dumps(list(rows)), encoding="utf-8")
+    write_whole(path, json.dumps(list(rows)).encode())
 
 
 def numeric(name: str) -> int | str:

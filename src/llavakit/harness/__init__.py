@@ -166,7 +166,7 @@ def _tell_once(name: str) -> None:
 
 
 def load(model: str, settings: Mapping[str, Any]) -> "LLaVA":
-    """A model on the device that is this process's share of the machine's.
+    """A model, with settings as a harness' command line gives them.
 
     Args:
         settings: of `LLaVA.from_pretrained`; None: its default
@@ -175,8 +175,6 @@ def load(model: str, settings: Mapping[str, Any]) -> "LLaVA":
         UsageError: an unknown setting; the nearest is named.
         LlavaError: as `LLaVA.from_pretrained`.
     """
-    import torch
-
     from llavakit.llava import LLaVA
 
     known = [name for name in signature(LLaVA.from_pretrained).parameters if name != "model"]
@@ -184,10 +182,6 @@ def load(model: str, settings: Mapping[str, Any]) -> "LLaVA":
         if name not in known:
             raise UsageError(f"unknown model setting {name!r} ({nearest(name, known)})")
     given = {name: value for name, value in settings.items() if value is not None}
-    shared = given.get("device", "auto") in ("auto", "cuda") and "LOCAL_RANK" in os.environ
-    if shared and (gpus := torch.cuda.device_count()):
-        # VLMEvalKit shows each process its own GPUs only, lmms-eval shows all to each.
-        given["device"] = f"cuda:{int(os.environ['LOCAL_RANK']) % gpus}"
     return LLaVA.from_pretrained(model, **given)
 
 

@@ -1,6 +1,5 @@
 """A model is asked: here, behind an API, or on a Ray cluster."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from llavakit.cli import options
 from llavakit.cli.evaluate.places import folder_of
-from llavakit.cli.evaluate.telling import progress_bar, say, tell_failed
+from llavakit.cli.evaluate.telling import tell_failed
+from llavakit.cli.telling import progress_bar, say
 from llavakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,16 +64,13 @@ class Asking:
         if self.ray:
             return self._on_ray
         if self.base_url is not None:
-            from llavakit.evaluate.api import Api
+            from llavakit.api import Api
             from llavakit.evaluate.remote import RemoteModel
 
             made: Callable[[Pictures, int], Answerer]
             made = partial(RemoteModel, Api(self.model, self.base_url), on_failed=tell_failed)
         else:
-            loading = dict(self.loading)
-            if loading["device"] == "auto" and "LOCAL_RANK" in os.environ and _gpus():
-                loading["device"] = f"cuda:{os.environ['LOCAL_RANK']}"  # torchrun's processes share a machine
-            made = partial(_local, options.load(self.model, **loading))
+            made = partial(local, options.load(self.model, **self.loading))
 
         def model(pictures: "Pictures", longest: int) -> "tuple[Asker, Answerer | None]":
             answer = made(pictures, longest)
@@ -155,15 +152,11 @@ class Asking:
         return result
 
 
-def _local(llava: "LLaVA", pictures: "Pictures", longest: int) -> "Answerer":
+def local(llava: "LLaVA", pictures: "Pictures", longest: int) -> "Callable[[Sequence[Question]], list[str]]":
+    """An `Answerer`."""
+
     def answer(questions: "Sequence[Question]") -> list[str]:
         asked = [(question.text, pictures.opened(question.images)) for question in questions]
         return [reply.text for reply in llava.generate_batch(asked, max_new_tokens=longest)]
 
     return answer
-
-
-def _gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count()

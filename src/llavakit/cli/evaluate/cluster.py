@@ -69,16 +69,16 @@ class _Worker:
     """Holds a model, in a process of Ray's."""
 
     def __init__(self, model: str, loading: dict[str, Any], folders: Sequence[str], longest: int) -> None:
+        from llavakit.cli.evaluate.asking import local
         from llavakit.evaluate.pictures import Pictures
         from llavakit.llava import LLaVA
 
-        self._llava, self._longest = LLaVA.from_pretrained(model, **loading), longest
-        self._pictures = Pictures(map(Path, folders))
+        llava = LLaVA.from_pretrained(model, **loading)
+        self._answer = local(llava, Pictures(map(Path, folders)), longest)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        asked = [
-            (str(text), self._pictures.opened(json.loads(images)))
-            for text, images in zip(batch["text"], batch["images"], strict=True)
-        ]
-        replies = self._llava.generate_batch(asked, max_new_tokens=self._longest)
-        return {"number": batch["number"], "reply": np.array([reply.text for reply in replies], dtype=object)}
+        from llavakit.evaluate.answers import Question
+
+        columns = zip(batch["number"], batch["text"], batch["images"], strict=True)
+        questions = [Question(str(i), str(text), tuple(json.loads(images))) for i, text, images in columns]
+        return {"number": batch["number"], "reply": np.array(self._answer(questions), dtype=object)}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llavakit.cli import options
+from llavakit.cli.telling import say
 from llavakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def diff(
 ) -> None:
     """Compare two runs question by question: what flipped, and whether chance alone would flip as many.
 
+    \b
     llava eval diff eval/llava-v1.5-7b/pope eval/ours/pope
     """
     from llavakit.evaluate.compare import compare
@@ -67,6 +69,7 @@ def report(
 ) -> None:
     """Write one page with all scores, beside published ones, and every question to look through.
 
+    \b
     llava eval report eval/llava-v1.5-7b eval/ours
     """
     from llavakit.evaluate.pictures import Pictures
@@ -81,4 +84,4 @@ def report(
         return None if source is None else thumbnail(source)
 
     write_report(out, gathered(found), thumbnails=shown)
-    typer.echo(f"written: {out}", err=True)
+    say(f"written: {out}")

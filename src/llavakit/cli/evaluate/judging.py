@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llavakit.cli.evaluate.telling import progress_bar
+from llavakit.cli.telling import progress_bar
 
 if TYPE_CHECKING:
     from llavakit.evaluate.answers import Answers, Question

@@ -22,8 +22,8 @@ def folder_of(task: "Task", data: Path | None) -> Path:
         raise UsageError(
             f"{base}: there is no such folder; llava eval --where {task.name} says what is needed"
         )
-    plain = _plain(task.name)
-    own = [path for path in sorted(base.iterdir()) if path.is_dir() and _plain(path.name) == plain]
+    names = {_plain(task.name), _plain(task.folder or task.name)}
+    own = [path for path in sorted(base.iterdir()) if path.is_dir() and _plain(path.name) in names]
     return own[0] if own else base
 
 

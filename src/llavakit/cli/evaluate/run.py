@@ -10,7 +10,8 @@ from llavakit.cli import options
 from llavakit.cli.evaluate.asking import Asking
 from llavakit.cli.evaluate.judging import Judging
 from llavakit.cli.evaluate.places import DATA, folder_of
-from llavakit.cli.evaluate.telling import say, show
+from llavakit.cli.evaluate.telling import show
+from llavakit.cli.telling import say
 from llavakit.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def run(
     data: Annotated[
         Path | None,
         typer.Option(
-            envvar="LLAVAKIT_EVALDATA",
+            envvar="LLAVAKIT_EVAL_DATA",
             help=f"The benchmark's files, a folder of such folders, or hub:DATASET; default: {DATA}.",
         ),
     ] = None,
@@ -97,6 +98,7 @@ def run(
 
     An interrupted run goes on where it was when it is started again.
 
+    \b
     llava eval pope mme --model llava-hf/llava-1.5-7b-hf --data FOLDER
     llava eval scienceqa --predictions answers.jsonl --data FOLDER --json
     torchrun --nproc-per-node 8 -m llavakit eval gqa --model … --data FOLDER

@@ -6,27 +6,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from llavakit.cli.telling import say
 
+if TYPE_CHECKING:
     from llavakit.evaluate.answers import Question
     from llavakit.evaluate.result import Result
 
 
-def say(sentence: str) -> None:
-    typer.echo(sentence, err=True)
-
-
 def tell_failed(question: "Question", reason: str) -> None:
     say(f"question {question.id} has no answer: {reason}")
-
-
-def progress_bar() -> "Progress":
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def show(results: "Sequence[Result]", as_json: bool) -> None:

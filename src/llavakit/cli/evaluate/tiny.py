@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,7 @@ def tiny(
     """Examine a model on drawn scenes that no training run has seen: scores with their number of questions,
     95 % interval, and what chance and a blind model would score.
 
+    \b
     llava eval tiny --lines presence,count
     """
     from llavakit.tiny.exam import LINES, RETRIEVAL
@@ -62,7 +64,8 @@ def tiny(
         )  # fmt: skip
         results = _examined(llava, keys, n, seed, blind, file)
     if as_json:
-        told = {"task": "tiny", "model": model, "seed": seed, "scores": [_row(result) for result in results]}
+        told = _overall(results) | {"model": model, "seed": seed}
+        told["scores"] = [_row(result) for result in results]
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         _print(results)
@@ -137,6 +140,21 @@ def _wrong(line: "Line", marked: "Marked") -> dict[str, Any]:
     return {
         "line": line.key, "seed": item.seed, "turns": item.turns, "truth": item.truth,
         "answer": item.answer, "reply": marked.reply, "group": item.group,
+    }  # fmt: skip
+
+
+def _overall(results: Sequence["Result"]) -> dict[str, Any]:
+    """What every task prints, in percent: here the mean of the lines of which more is better."""
+    counted = [result.score for result in results if result.bar is None or not result.bar.at_most]
+    score, interval = None, None
+    if counted:
+        score = 100 * math.fsum(line.value for line in counted) / len(counted)
+        half = 100 * math.hypot(*((line.high - line.low) / 2 for line in counted)) / len(counted)
+        interval = [score - half, min(100.0, score + half)]
+    return {
+        "task": "tiny", "score": score, "n": sum(result.score.n for result in results), "missing": 0,
+        "interval": interval,
+        "metrics": {result.score.name: 100 * result.score.value for result in results},
     }  # fmt: skip
 
 

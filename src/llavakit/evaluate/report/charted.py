@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from llavakit.evaluate.published import MODELS, Line, title
 from llavakit.evaluate.report.charts import FEWEST_AXES, Axis, Series, bar, colour, radar, swatch
-from llavakit.evaluate.report.markup import Markup, element, scrolling, section
 from llavakit.evaluate.report.runs import Run, categories, outcome_lines, task_names
 from llavakit.evaluate.report.words import count, figure
+from llavakit.markup import Markup, element, scrolling, section
 
 _RADAR_PEERS = ("LLaVA-1.5 13B", "Qwen-VL-Chat", "InstructBLIP 13B")  # drawn at first, as in the paper
 

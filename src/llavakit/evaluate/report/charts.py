@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llavakit.evaluate.outcome import Interval
-from llavakit.evaluate.report.markup import Markup, element, join
 from llavakit.evaluate.report.words import figure
+from llavakit.markup import Markup, element, join
 
 FEWEST_AXES = 3
 _COLOURS = 8  # that the style sheet has

@@ -1,24 +1,20 @@
 """`report.html`: scores, charts and examples in one file, which asks nothing of any network.
 
 What models and benchmarks say is hostile text: it is escaped (`markup.py`), or carried as JSON that the
-page's script puts in as text; and a policy in the page allows no script or style but the file's own, by hash.
+page's script puts in as text.
 """
 
-import base64
-import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from llavakit.errors import LlavaError
 from llavakit.evaluate.published import title
 from llavakit.evaluate.report.charted import bars_section, radar_section
 from llavakit.evaluate.report.charts import colour, swatch
 from llavakit.evaluate.report.examples import Thumbnails, payload
-from llavakit.evaluate.report.markup import Markup, element, join, section
 from llavakit.evaluate.report.runs import Run, named_apart, task_names
 from llavakit.evaluate.report.scores import comparisons, scores
+from llavakit.files import write_whole
+from llavakit.markup import Markup, element, head, join, section
 
 MOST_BYTES = 19_000_000  # of the file
 MOST_EXAMPLES = 400  # of a task
@@ -49,16 +45,7 @@ def write_report(
         LlavaError: the file cannot be written.
     """
     page = _page(named_apart(runs), thumbnails, most_examples, most_bytes, heading)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as folder:
-            partial = Path(folder) / path.name
-            with partial.open("wb") as file:
-                file.write(page)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-    except OSError as error:
-        raise LlavaError(f"{path} cannot be written: {error.strerror}") from None
+    write_whole(path, page)
 
 
 def _page(
@@ -66,40 +53,19 @@ def _page(
 ) -> bytes:
     style = (_HERE / "page.css").read_text(encoding="utf-8")
     script = (_HERE / "page.js").read_text(encoding="utf-8")
-    head = _head(style, script, heading)
+    top = head(heading, style, script)
     sections = join(
         scores(runs), comparisons(runs), radar_section(runs), bars_section(runs), _examples_section(runs)
     )
     header = element("header", element("h1", heading), _legend(runs), _links(runs))
     static = join(header, element("main", sections)).encode("utf-8", "replace")
-    room = most_bytes - len(static) - len(head) - len(script) - 1000
+    room = most_bytes - len(static) - len(top) - len(script) - 1000
     data = payload(runs, {task: title(task) for task in task_names(runs)}, thumbnails, max(0, room), most)
     return b"".join((
-        b'<!doctype html>\n<html lang="en">\n', head.encode("utf-8", "replace"), b"\n<body>\n", static,
+        b'<!doctype html>\n<html lang="en">\n', top.encode("utf-8", "replace"), b"\n<body>\n", static,
         b'\n<script type="application/json" id="data">', data.encode("ascii"),
         b"</script>\n<script>", script.encode(), b"</script>\n</body>\n</html>\n",
     ))  # fmt: skip
-
-
-def _head(style: str, script: str, heading: str) -> Markup:
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
-    )
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", heading),
-        element("style", Markup(style)),
-    )
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _legend(runs: Sequence[Run]) -> Markup:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from llavakit.evaluate.compare import Comparison, compare
 from llavakit.evaluate.published import FIGURES, MODELS, NOTES, SOURCES, Line, title
 from llavakit.evaluate.report.charts import colour, swatch
-from llavakit.evaluate.report.markup import Markup, element, join, scrolling, section
 from llavakit.evaluate.report.runs import Run, TaskRun, categories, outcome_lines, task_names
 from llavakit.evaluate.report.words import count, figure, probability, signed
+from llavakit.markup import Markup, element, join, scrolling, section
 
 
 def scores(runs: Sequence[Run]) -> Markup:

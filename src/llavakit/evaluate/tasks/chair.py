@@ -15,7 +15,7 @@ import numpy as np
 
 from llavakit.errors import UsageError
 from llavakit.evaluate import vqa
-from llavakit.evaluate.answers import IDS, Answers, Question, identity, joined
+from llavakit.evaluate.answers import IDS, Answers, Question, identity, joined, said
 from llavakit.evaluate.outcome import Array, Outcome, bootstrap, interval, percent
 from llavakit.evaluate.rows import Row, field, find, listed, lists, read_rows
 from llavakit.evaluate.task import Task
@@ -27,7 +27,6 @@ _TEXTS = ("caption", "text", "answer", "prediction", "response", "output")
 class Chair(Task):
     name = "chair"
     title = "CHAIR: objects in descriptions that are not in the picture; lower is better"
-    headline = "chair_s"
     images = "val2014"
     max_new_tokens = 512
     where = """\
@@ -51,7 +50,7 @@ Predictions: LLaVA's answers.jsonl with the picture's id or name as question_id,
 
     def read(self, path: Path, questions: Sequence[Question]) -> Answers:
         rows = enumerate(_described(path), 1)
-        pairs = [(_image(row, path, number), vqa.said(row, path, number, _TEXTS)) for number, row in rows]
+        pairs = [(_image(row, path, number), said(row, path, number, _TEXTS)) for number, row in rows]
         return joined(path, pairs, questions)
 
     def score_file(self, path: Path, data: Path) -> Outcome:
@@ -69,9 +68,9 @@ Predictions: LLaVA's answers.jsonl with the picture's id or name as question_id,
             text = answers.get(question)
             if text is not None:
                 here = set(question.truth["objects"])
-                said = mentioned(text, tables[question.truth["synonyms"]])
-                absent = sum(name not in here for name in said)
-                counts.append((absent, len(said), len(here & set(said)), len(here)))
+                named = mentioned(text, tables[question.truth["synonyms"]])
+                absent = sum(name not in here for name in named)
+                counts.append((absent, len(named), len(here & set(named)), len(here)))
                 clean[question.id] = float(absent == 0)
                 lengths.append(len(text.split()))
         wrong = [1 - mark for mark in clean.values()]

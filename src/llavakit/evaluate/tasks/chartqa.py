@@ -18,7 +18,6 @@ _WORD = "Answer the question with a single word."
 class ChartQA(Task):
     name = "chartqa"
     title = "ChartQA test: human, augmented, overall; relaxed accuracy"
-    headline = "overall"
     images = "png"
     max_new_tokens = 16
     where = """\

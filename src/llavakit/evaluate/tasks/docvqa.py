@@ -6,7 +6,6 @@ Scored as the Robust Reading Competition's script does it; the test split is upl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from llavakit.errors import UsageError
 from llavakit.evaluate import vqa
 from llavakit.evaluate.answers import Answers, Question, identity
 from llavakit.evaluate.outcome import Outcome, of_marks
@@ -17,10 +16,8 @@ from llavakit.evaluate.task import SHORT, Task
 class DocVQA(Task):
     name = "docvqa"
     title = "DocVQA: validation is scored here, test is uploaded; ANLS"
-    headline = "anls"
     images = "."
     max_new_tokens = 32
-    upload_name = "docvqa.json"
     where = """\
 https://rrc.cvc.uab.es/?ch=17&com=downloads (task 1; registration). Validation if it is there, else test:
 
@@ -37,11 +34,7 @@ get an empty one."""
         return _asked(find(data, "test_v1.0*.json"))
 
     def score(self, questions: Sequence[Question], answers: Answers) -> Outcome:
-        if any(question.truth is None for question in questions):
-            raise UsageError(
-                f"{self.name}: only the server knows the answers of the test split: write the upload file, "
-                "or score validation, whose answers (val_v1.0*.json) are public"
-            )
+        vqa.check_truths(self.name, questions, "answers (val_v1.0*.json)")
         chance = vqa.commonest_scores(questions, _mark)
         return of_marks(self.name, questions, answers, _mark, name="anls", chance=chance)
 

@@ -19,7 +19,6 @@ from llavakit.evaluate.task import SHORT, Task
 class GQA(Task):
     name = "gqa"
     title = "GQA test-dev, balanced: exact match; binary and open questions"
-    upload_name = "testdev_balanced_predictions.json"
     where = """\
 https://cs.stanford.edu/people/dorarad/gqa/download.html: questions1.2.zip (1.2 GB) and images.zip (20 GB).
 
@@ -60,11 +59,7 @@ it stands."""
 
         truths = (question.truth for question in questions)
         outcome = of_marks(self.name, questions, answers, right, truths=truths)
-        nearly = sum(
-            official(text) == question.truth != text
-            for question in questions
-            if final and (text := answers.get(question)) is not None
-        )
+        nearly = final and answers.count(questions, lambda each, text: official(text) == each.truth != text)
         if not nearly:
             return outcome
         note = f"{nearly} predictions differ from the truth only in case or a full stop at the end: wrong"

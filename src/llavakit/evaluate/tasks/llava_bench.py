@@ -8,10 +8,12 @@ folder: scores of one wording, or one judge, do not compare with those of anothe
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from llavakit.errors import UsageError
+from llavakit.evaluate import vqa
 from llavakit.evaluate.answers import Answers, Question, identity
 from llavakit.evaluate.judge import Judge, Request
 from llavakit.evaluate.judged import JudgedTask, Wording, check_usable, told
@@ -43,19 +45,35 @@ class LlavaBench(JudgedTask):
     without an answer is judged as one answered with nothing.
     """
 
-    headline = "overall"
     max_new_tokens = 1024
+    asked: ClassVar[str]  # the file of questions
     how: ClassVar[str]
     prefix: ClassVar[str]
 
     def score_file(self, path: Path, data: Path) -> Outcome:
-        """A file of reviews, as LLaVA's scripts write it; it needs no data."""
+        """A file of reviews, as LLaVA's scripts write it; of data it needs the categories, if it has none."""
         reviews, duplicates = read_reviews(path, stored=True)
+        if not all(review.category for review in reviews):
+            known = self._categories(data)
+            reviews = [
+                replace(review, category=review.category or known.get(review.id, "")) for review in reviews
+            ]
         missing = sum(review.pair is None for review in reviews)
-        notes = (
-            (f"{missing} of {len(reviews)} reviews hold no two scores and are left out",) if missing else ()
-        )
-        return _outcome(self.name, reviews, duplicates, notes=notes)
+        notes = []
+        if missing:
+            notes.append(f"{missing} of {len(reviews)} reviews hold no two scores and are left out")
+        if nameless := sum(not review.category for review in reviews):
+            notes.append(
+                f"{nameless} reviews have no category, nor has {self.asked} in {data}: they count in overall "
+                "alone"
+            )
+        return _outcome(self.name, reviews, duplicates, notes=tuple(notes))
+
+    def _categories(self, data: Path) -> dict[str, str]:
+        """By question id, where the file of questions is here."""
+        path = vqa.seek(data, self.asked)
+        rows = [] if path is None else read_rows(path)
+        return {identity(row.get("question_id")): str(row.get("category", "")) for row in rows}
 
     def judged(self, questions: Sequence[Question], answers: Answers, judge: Judge, data: Path) -> Outcome:
         rules = _official(data)
@@ -98,6 +116,8 @@ class LlavaBench(JudgedTask):
 class Wild(LlavaBench):
     name = "llava-bench-wild"
     title = "LLaVA-Bench (In-the-Wild): 60 questions on 24 pictures; score relative to GPT-4's, by a judge"
+    folder = "llava-bench-in-the-wild"
+    asked = "questions.jsonl"
     how = "in a few sentences"
     prefix = _PREFIX
     where = """\
@@ -110,7 +130,7 @@ DIR/images/001.jpg …
 DIR/rule.json   (optional)"""
 
     def questions(self, data: Path) -> list[Question]:
-        path = find(data, "questions.jsonl")
+        path = find(data, self.asked)
         at = find(data, "context.jsonl")
         contexts = {
             str(field(row, ("image",), at, number)): _lines(field(row, ("caption", "captions"), at, number))
@@ -130,6 +150,7 @@ class Coco(LlavaBench):
     name = "llava-bench-coco"
     title = "LLaVA-Bench (COCO): 90 questions on 30 pictures; score relative to GPT-4's, by a judge"
     images = "val2014"
+    asked = "qa90_questions*.jsonl"
     how = (
         "in sentences, and in boxes of its objects (left, top, right, bottom, as shares of width and height)"
     )
@@ -145,7 +166,7 @@ DIR/val2014/COCO_val2014_000000441147.jpg …
 DIR/rule.json   (optional)"""
 
     def questions(self, data: Path) -> list[Question]:
-        path = find(data, "qa90_questions*.jsonl")
+        path = find(data, self.asked)
         at = find(data, "caps_boxes_coco2014_val_80.jsonl")
         contexts = {
             str(field(row, ("image",), at, number)): _captions_and_boxes(row, at, number)

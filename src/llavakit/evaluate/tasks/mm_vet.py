@@ -55,7 +55,6 @@ class MmVet(JudgedTask):
 
     name = "mm-vet"
     title = "MM-Vet: 218 open questions of combined abilities; mean grade by a judge"
-    headline = "total"
     max_new_tokens = 1024
     where = f"""\
 https://github.com/yuweihao/MM-Vet/releases/download/v1/mm-vet.zip. To grade with the official prompt, put
@@ -83,6 +82,11 @@ DIR/{_SCRIPT}   (optional)"""
         invented = 0
         rows = read_rows(path)
         for number, row in enumerate(rows, 1):
+            if {"total", "std", "runs"} <= row.keys():
+                raise UsageError(
+                    f"{path}: totals by model (…-cap-score-….csv): give the file of grades that the official "
+                    "script wrote beside it (…-grade-….json)"
+                )
             name = identity(field(row, ("question_id", "id"), path, number))
             if "score" not in row:
                 raise UsageError(
@@ -160,7 +164,7 @@ def _usable(score: Any) -> list[float]:
 def _number(value: Any) -> float | None:
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 <= number <= 1 else None
 

@@ -6,7 +6,7 @@ modulo a million, are right. An answer whose choice the rules cannot tell is wro
 model may then be asked which choice it means.
 """
 
-import base64
+import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,27 +14,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from llavakit.errors import UsageError
-from llavakit.evaluate.answers import Answers, Question, identity
+from llavakit.evaluate.answers import Answers, Question, check_some, identity
 from llavakit.evaluate.outcome import Outcome, by_group, interval, percent
-from llavakit.evaluate.rows import Row, read_rows
+from llavakit.evaluate.pictures import cell_uri
+from llavakit.evaluate.rows import Row, check_folder, read_rows
 from llavakit.evaluate.rows import field as field_of
 from llavakit.evaluate.task import LETTER, LETTERS, Task, lettered
+from llavakit.files import write_whole
 
 _TURN = 1_000_000
 _TABLES = (".tsv", ".xlsx", ".csv", ".parquet")
 _IDS = ("index", "question_id", "id")
 _TEXTS = ("prediction", "text", "response", "output", "pred")
 _LETTERS = frozenset(LETTERS)
-_EMPTY = (
-    "",
-    "nan",
-    "none",
-    "n/a",
-    "na",
-    "null",
-    "<na>",
-    "#n/a",
-)  # what a spreadsheet library takes for nothing
+# What a spreadsheet library takes for nothing.
+_EMPTY = ("", "nan", "none", "n/a", "na", "null", "<na>", "#n/a")
 _REFUSALS = (
     "Sorry, I can't help with images of people yet.", "I can't process this file.",
     "I'm sorry, but without the image provided", "Cannot determine the answer",
@@ -47,10 +41,8 @@ _USUAL = 4  # choices, where they are not known
 class MMBench(Task):
     name = "mmbench"
     title = "MMBench: multiple choice in all rotations (CircularEval)"
-    headline = "circular"
     images = "."
     max_new_tokens = 1024
-    upload_name = "mmbench.xlsx"
     sentence: ClassVar[str] = LETTER
     chinese: ClassVar[bool] = False
     where = """\
@@ -130,13 +122,14 @@ A file of predictions that has the answers too (index, prediction, answer, A, B,
         for question in questions:
             row = {**question.metadata, "index": int(question.id), "prediction": answers.get(question)}
             sheet.append([_cell(row.get(name)) for name in names])
-        book.save(path)
+        held = io.BytesIO()
+        book.save(held)
+        write_whole(path, held.getvalue())
 
     def _file(self, data: Path) -> Path:
         if data.is_file():
             return data
-        if not data.is_dir():
-            raise UsageError(f"{data}: there is no such folder")
+        check_folder(data)
         tables = [path for path in data.rglob("*") if path.suffix.lower() in _TABLES]
         found = [
             path
@@ -189,7 +182,6 @@ A file of predictions that has the answers too (index, prediction, answer, A, B,
 class MMBenchCN(MMBench):
     name = "mmbench-cn"
     title = "MMBench-CN: MMBench in Chinese"
-    upload_name = "mmbench_cn.xlsx"
     sentence = "请直接回答选项字母。"
     chinese = True
     where = """\
@@ -210,7 +202,7 @@ class _Rounds(Answers):
         later: of each question the letters that these settle on, as the question itself letters its choices
     """
 
-    later: Mapping[str, Mapping[int, str | None]] = field(default_factory=dict)
+    later: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
 
 def choice(text: str, choices: Sequence[str], late: bool = False) -> str | None:
@@ -245,7 +237,7 @@ def choice(text: str, choices: Sequence[str], late: bool = False) -> str | None:
 def _read(rows: Sequence[Row], path: Path, questions: Sequence[Question]) -> Answers:
     by_id = {question.id: question for question in questions}
     texts: dict[str, str] = {}
-    later: dict[str, dict[int, str | None]] = {}
+    later: dict[str, dict[str, str | None]] = {}
     duplicates = strangers = 0
     last = ""
     # A cell that is empty is no field of its row: the column is what any row has.
@@ -259,19 +251,14 @@ def _read(rows: Sequence[Row], path: Path, questions: Sequence[Question]) -> Ans
         if question is None:
             strangers += 1
             continue
-        if turn := row.get("round_id"):
+        if (turn := identity(row.get("round_id") or 0)) != "0":
             rounds = later.setdefault(last, {})
             duplicates += turn in rounds
             rounds[turn] = _turned(row, _text(text), path)
         elif not _empty(text, prediction=True):
             duplicates += last in texts
             texts[last] = _text(text)
-    if not texts and questions:
-        raise UsageError(
-            f"{path}: answers none of these {len(questions)} questions (it has {strangers} rows of others, "
-            f"with ids like {last!r}; the questions' are like {questions[0].id!r}): another benchmark's, or "
-            "split's?"
-        )
+    check_some(path, questions, texts, strangers, last)
     return _Rounds(texts, duplicates, strangers, later)
 
 
@@ -297,7 +284,7 @@ def _right(questions: Sequence[Question], answers: Answers, late: bool = False) 
         if later:
             rounds = later.get(question.id, {})
             right[question.id] &= all(
-                rounds.get(number) == question.truth for number in range(1, len(question.choices))
+                rounds.get(str(number)) == question.truth for number in range(1, len(question.choices))
             )
     return right
 
@@ -325,10 +312,7 @@ def _notes(
     missing = answers.missing(questions)
     if missing and missing < len(questions):
         notes.append(f"{missing} of {len(questions)} rows, rotations among them, have no prediction: wrong")
-    unclear = sum(
-        (text := answers.get(question)) is not None and choice(text, question.choices) is None
-        for question in questions
-    )
+    unclear = answers.count(questions, lambda question, text: choice(text, question.choices) is None)
     if unclear:
         notes.append(
             f"{unclear} predictions name no choice that rules can tell: wrong (officially a language model "
@@ -381,10 +365,10 @@ def _cell(value: Any) -> Any:
 
 def _picture(image: Any, pictures: Mapping[str, Any]) -> tuple[str, ...]:
     """The picture as a `data:` URI; a short text instead of one names the row that has it."""
-    if isinstance(image, dict):  # the hub's Parquet files
-        image = image.get("bytes")
     if isinstance(image, bytes):
-        image = base64.b64encode(image).decode()
+        image = {"bytes": image}
+    if isinstance(image, dict):  # as in the hub's Parquet files
+        return tuple(filter(None, [cell_uri(image)]))
     if not isinstance(image, str | int | float) or _empty(image):
         return ()
     if len(str(image)) <= 64:

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from llavakit.errors import UsageError
-from llavakit.evaluate.answers import IDS, TEXTS, Answers, Question, identity
+from llavakit.evaluate.answers import IDS, TEXTS, Answers, Question, check_some, identity
 from llavakit.evaluate.outcome import Array, Outcome, bootstrap
-from llavakit.evaluate.rows import field, read_rows
+from llavakit.evaluate.rows import check_folder, field, read_rows
 from llavakit.evaluate.task import SHORT, Task
+from llavakit.files import read_text
 
 _PERCEPTION = (
     "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR",
@@ -31,7 +32,6 @@ _Key = tuple[str, str, str]  # category, picture without its ending, question or
 class MME(Task):
     name = "mme"
     title = "MME: yes-or-no questions on perception and cognition; up to 2800 points"
-    headline = "total"
     images = "."
     where = """\
 https://github.com/BradyFU/Awesome-Multimodal-Large-Language-Models/tree/Evaluation: how to get
@@ -45,8 +45,7 @@ Result files as the official eval_tool has them (a folder of CATEGORY.txt: pictu
 answer, between tabs) are scored without any of this: give the folder, or one of its files."""
 
     def questions(self, data: Path) -> list[Question]:
-        if not data.is_dir():
-            raise UsageError(f"{data}: there is no such folder")
+        check_folder(data)
         found = [
             question
             for category in _CATEGORIES
@@ -88,12 +87,8 @@ answer, between tabs) are scored without any of this: give the folder, or one of
             text = field(row, TEXTS, path)
             strangers += not names
             duplicates += any(name in texts for name in names)
-            texts |= {name: "" if text is None else str(text) for name in names}
-        if not texts and questions:
-            raise UsageError(
-                f"{path}: answers none of these {len(questions)} questions (it has {strangers} rows, with "
-                f"ids like {last!r}; the questions' are like {questions[0].id!r}): another benchmark's?"
-            )
+            texts |= dict.fromkeys(names, "" if text is None else str(text))
+        check_some(path, questions, texts, strangers, last)
         return Answers(texts, duplicates, strangers)
 
     def score_file(self, path: Path, data: Path) -> Outcome:
@@ -117,6 +112,8 @@ answer, between tabs) are scored without any of this: give the folder, or one of
             questions += asked
             texts |= answered
             duplicates += again
+        if not questions:
+            raise UsageError(f"{path}: no line of picture, question, truth and answer here")
         return self.score(questions, Answers(texts, duplicates))
 
     def score(self, questions: Sequence[Question], answers: Answers) -> Outcome:
@@ -194,12 +191,7 @@ def _of_category(category: str, folder: Path, data: Path) -> Iterator[Question]:
 
 def _lines(file: Path) -> list[tuple[int, str]]:
     """Numbered, without their ends."""
-    try:
-        return list(enumerate(file.read_text(encoding="utf-8-sig").split("\n"), 1))
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{file}: not UTF-8 text") from None
+    return list(enumerate(read_text(file).split("\n"), 1))
 
 
 def _table(file: Path, answered: bool) -> tuple[list[Question], dict[str, str], int]:

@@ -16,7 +16,7 @@ from llavakit.errors import UsageError
 from llavakit.evaluate.answers import IDS, Answers, Question, identity, joined
 from llavakit.evaluate.outcome import Outcome, of_marks, percent
 from llavakit.evaluate.pictures import cell_uri
-from llavakit.evaluate.rows import Row, field, find, read_rows
+from llavakit.evaluate.rows import Row, check_folder, field, find, read_rows
 from llavakit.evaluate.task import LETTER, LETTERS, SHORT, Task
 
 _DISCIPLINES = {
@@ -59,8 +59,7 @@ To score predictions, https://github.com/MMMU-Benchmark/MMMU: answer_dict_val.js
 replies must then be letters, for the choices' texts are not in it."""
 
     def questions(self, data: Path) -> list[Question]:
-        if not data.is_dir():
-            raise UsageError(f"{data}: there is no such folder")
+        check_folder(data)
         files = sorted(data.rglob("*validation*.parquet"))
         if files:
             return [_question(row, file) for file in files for row in read_rows(file)]

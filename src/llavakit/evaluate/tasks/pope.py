@@ -22,7 +22,6 @@ _SPLITS = {"adversarial": 0, "random": 10_000_000, "popular": 20_000_000}
 class Pope(Task):
     name = "pope"
     title = "POPE: object hallucination, three splits; F1"
-    headline = "f1"
     images = "val2014"
     where = """\
 https://github.com/AoiDragon/POPE/tree/main/output/coco: the three coco_pope_*.json (random has 2,910

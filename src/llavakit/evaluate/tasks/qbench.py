@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from llavakit.errors import UsageError
-from llavakit.evaluate.answers import Answers, Question, identity, joined
+from llavakit.evaluate.answers import Answers, Question, apart, identity, joined
 from llavakit.evaluate.outcome import Outcome, of_marks, percent
 from llavakit.evaluate.pictures import cell_uri
 from llavakit.evaluate.rows import Row, field, find, read_rows
 from llavakit.evaluate.task import LETTERS, Task, lettered
 from llavakit.evaluate.tasks.mmmu import choice
+from llavakit.files import read_text
 
 _CONCERNS = ("distortion", "others", "in-context distortion", "in-context others")
 _IDS = ("question_id", "id", "img_path")
@@ -39,15 +40,11 @@ DIR/images_llvisionqa/00001.jpg …"""
     def questions(self, data: Path) -> list[Question]:
         path = find(data, "llvisionqa_dev.json", "*llvisionqa*dev*.json", "dev*.parquet", "*dev*.parquet")
         rows = read_rows(path)
+        for number, row in enumerate(rows, 1):
+            if not isinstance(row.get("candidates", []), list):
+                raise UsageError(f"{path}: row {number} has 'candidates' that are no list")
         kinds = _kinds(rows)
-        seen: Counter[str] = Counter()
-        found = []
-        for row in rows:
-            question = _question(row, kinds, path)
-            seen[question.id] += 1
-            again = seen[question.id]
-            found.append(question if again == 1 else replace(question, id=f"{question.id}#{again}"))
-        return found
+        return apart(_question(row, kinds, path) for row in rows)
 
     def read(self, path: Path, questions: Sequence[Question]) -> Answers:
         """LLaVA's file of question objects with a `response` in each, one behind the other; or rows by id."""
@@ -68,18 +65,17 @@ DIR/images_llvisionqa/00001.jpg …"""
                 "the test set: its authors score that"
             )
 
-        def mark(question: Question, text: str) -> float:
-            return float(choice(text, LETTERS[: len(question.choices)], question.choices) == question.truth)
+        def chosen(question: Question, text: str) -> str | None:
+            return choice(text, LETTERS[: len(question.choices)], question.choices)
+
+        def right(question: Question, text: str) -> bool:
+            return bool(chosen(question, text) == question.truth)
 
         outcome = of_marks(
-            self.name, questions, answers, mark, chance=percent(1 / len(each.choices) for each in questions)
+            self.name, questions, answers, right, chance=percent(1 / len(each.choices) for each in questions)
         )
         within = [question.truth in (answers.get(question) or "") for question in questions]
-        unclear = sum(
-            (text := answers.get(question)) is not None
-            and choice(text, LETTERS[: len(question.choices)], question.choices) is None
-            for question in questions
-        )
+        unclear = answers.count(questions, lambda question, text: chosen(question, text) is None)
         notes = (f"{unclear} replies name no choice: wrong",) if unclear else ()
         metrics = dict(outcome.metrics) | {"letter_within": percent(within)}
         return replace(outcome, metrics=metrics, notes=notes)
@@ -131,15 +127,12 @@ def _kinds(rows: Iterable[Row]) -> dict[str, str]:
 
 def _objects(path: Path) -> Iterator[Row]:
     """JSON objects, whether or not there is a line's end between them: LLaVA's script writes none."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+    text = read_text(path)
     decoder, place = json.JSONDecoder(), 0
     while (place := _next(text, place)) < len(text):
         try:
             held, place = decoder.raw_decode(text, place)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             line = text.count("\n", 0, place) + 1
             raise UsageError(f"{path}, line {line}: not JSON ({error})") from None
         if not isinstance(held, dict):

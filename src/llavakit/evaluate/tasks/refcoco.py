@@ -5,7 +5,7 @@ square (haotian-liu/LLaVA, issue 606), so the score reads them so; `unpadded` fi
 the picture itself, as lmms-eval does, for models that were trained on that.
 """
 
-import math
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +26,7 @@ _NUMBER = r"\s*(-?\d*\.?\d+)\s*"
 _BOX = re.compile(rf"[\[(<]{_NUMBER},{_NUMBER}(?:[\])>]\s*,\s*[\[(<]|,){_NUMBER},{_NUMBER}[\])>]")
 _THOUSANDTHS = 1000  # InternVL's boxes; Qwen-VL's go to 999, which is as good
 _NEAR = 0.5
+_LARGEST = 1e9  # pixels; what is none, or no number, is not below it either
 
 _WHERE = """\
 Questions, all of the splits that are there, as Qwen-VL publishes them (https://github.com/QwenLM/Qwen-VL,
@@ -42,23 +43,41 @@ http://images.cocodataset.org/zips/train2014.zip
 DIR/train2014/COCO_train2014_000000581857.jpg …"""
 
 
+_PEOPLE = ("val", "testA", "testB")  # A: of people; B: of all else
+
+
+def _files(name: str, by: str, splits: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """What each split's file is called by Qwen-VL, and by Shikra, without endings.
+
+    Args:
+        by: whose splits they are
+    """
+    return {split: (f"{name}_{split}", f"REC_{name}_{by}_{split}") for split in splits}
+
+
+def _where(name: str, files: Mapping[str, tuple[str, str]]) -> str:
+    rows = zip(*files.values(), strict=True)
+    return _WHERE.format(
+        name=name, files="\n".join("DIR/" + "  ".join(f"{each}.jsonl" for each in row) for row in rows)
+    )
+
+
 class RefCOCO(Task):
+    """
+    Attributes:
+        files: of each split
+    """
+
     name = "refcoco"
     title = "RefCOCO: boxes of phrases; accuracy at IoU 0.5, by split"
     images = "train2014"
     max_new_tokens = 64
-    where = _WHERE.format(
-        name="refcoco",
-        files="DIR/refcoco_val.jsonl  refcoco_testA.jsonl  refcoco_testB.jsonl\n"
-        "DIR/REC_refcoco_unc_val.jsonl  REC_refcoco_unc_testA.jsonl  REC_refcoco_unc_testB.jsonl",
-    )
-    splits: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        split: (f"refcoco_{split}.json*", f"REC_refcoco_unc_{split}.json*")
-        for split in ("val", "testA", "testB")
-    }
+    files: ClassVar[Mapping[str, tuple[str, str]]] = _files("refcoco", "unc", _PEOPLE)
+    where = _where("refcoco", files)
 
     def questions(self, data: Path) -> list[Question]:
-        files = {split: vqa.seek(data, *patterns) for split, patterns in self.splits.items()}
+        patterns = {split: [f"{each}.json*" for each in names] for split, names in self.files.items()}
+        files = {split: vqa.seek(data, *some) for split, some in patterns.items()}
         found = [
             _question(row, path, number, split)
             for split, path in files.items()
@@ -66,8 +85,7 @@ class RefCOCO(Task):
             for number, row in enumerate(read_rows(path), 1)
         ]
         if not found:
-            patterns = [pattern for some in self.splits.values() for pattern in some]
-            path = find(data, f"{self.name}.jsonl", f"{self.name}.json", *patterns)
+            path = find(data, f"{self.name}.jsonl", f"{self.name}.json", *itertools.chain(*patterns.values()))
             found = [_question(row, path, number, None) for number, row in enumerate(read_rows(path), 1)]
         return found
 
@@ -97,28 +115,15 @@ class RefCOCO(Task):
 class RefCOCOPlus(RefCOCO):
     name = "refcoco+"
     title = "RefCOCO+: boxes of phrases without places; accuracy at IoU 0.5, by split"
-    where = _WHERE.format(
-        name="refcoco+",
-        files="DIR/refcoco+_val.jsonl  refcoco+_testA.jsonl  refcoco+_testB.jsonl\n"
-        "DIR/REC_refcoco+_unc_val.jsonl  REC_refcoco+_unc_testA.jsonl  REC_refcoco+_unc_testB.jsonl",
-    )
-    splits: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        split: (f"refcoco+_{split}.json*", f"REC_refcoco+_unc_{split}.json*")
-        for split in ("val", "testA", "testB")
-    }
+    files = _files("refcoco+", "unc", _PEOPLE)
+    where = _where("refcoco+", files)
 
 
 class RefCOCOg(RefCOCO):
     name = "refcocog"
     title = "RefCOCOg (UMD): boxes of sentences; accuracy at IoU 0.5, by split"
-    where = _WHERE.format(
-        name="refcocog",
-        files="DIR/refcocog_val.jsonl  refcocog_test.jsonl\n"
-        "DIR/REC_refcocog_umd_val.jsonl  REC_refcocog_umd_test.jsonl",
-    )
-    splits: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        split: (f"refcocog_{split}.json*", f"REC_refcocog_umd_{split}.json*") for split in ("val", "test")
-    }
+    files = _files("refcocog", "umd", ("val", "test"))
+    where = _where("refcocog", files)
 
 
 def _question(row: Row, path: Path, number: int, split: str | None) -> Question:
@@ -145,7 +150,7 @@ def _numbers(values: Any, count: int) -> bool:
     return (
         isinstance(values, list)
         and len(values) == count
-        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+        and all(isinstance(value, int | float) and abs(value) < _LARGEST for value in values)
     )
 
 

@@ -7,17 +7,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from llavakit.errors import UsageError
 from llavakit.evaluate.answers import Answers, Question, joined, read_answers
 from llavakit.evaluate.outcome import Outcome, of_marks, percent
-from llavakit.evaluate.rows import find, read_json
+from llavakit.evaluate.rows import Row, find, read_json
+from llavakit.evaluate.rows import field as field_of
 from llavakit.evaluate.task import LETTER, LETTERS, Task, lettered
 
 _SUBJECTS = {"natural science": "NAT", "social science": "SOC", "language science": "LAN"}
 _STATED = re.compile(r"The answer is ([A-Z]).")
 _CONCLUDED = re.compile(r"(?:The answer is|ANSWER:)\s*\(?([A-Z])\b")
+_OPTIONS = tuple(LETTERS[:5])  # what the official script takes for a letter
 _THINK = 'Think step by step, and end with "The answer is X.", X being the option\'s letter.'
 
 
@@ -38,20 +40,21 @@ DIR/images/test/5/image.png …"""
         path = find(data, "problems.json", "problems*.json")
         problems = read_json(path)
         splits = read_json(find(data, "pid_splits.json"))
-        if not isinstance(problems, dict) or not isinstance(splits, dict) or "test" not in splits:
+        test = splits.get("test") if isinstance(splits, dict) else None
+        if not isinstance(problems, dict) or not isinstance(test, list):
             raise UsageError(
                 f"{path}: problems by id are expected here, and a list 'test' in pid_splits.json"
             )
-        wanted = [number for number in splits["test"] if number in problems]
+        wanted = [number for number in map(str, test) if number in problems]
         if not wanted:
             raise UsageError(f"{path}: holds none of the test problems that pid_splits.json names")
         return [self._question(number, problems[number], path) for number in wanted]
 
-    def _question(self, number: str, problem: Mapping[str, Any], path: Path) -> Question:
+    def _question(self, number: str, problem: Row, path: Path) -> Question:
         try:
             choices = tuple(str(choice) for choice in problem["choices"])
             truth = LETTERS[int(problem["answer"])]
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise UsageError(f"{path}: problem {number} has no choices and answer ({error!r})") from None
         image = problem.get("image")
         hint = problem.get("hint")
@@ -66,14 +69,15 @@ DIR/images/test/5/image.png …"""
         if "prompt_cqm" in problem:
             asked = str(problem["prompt_cqm"])
         else:
-            asked = (f"Context: {hint}\n" if hint else "") + f"{problem['question']}\n{lettered(choices)}"
+            question = field_of(problem, ("question",), path)
+            asked = (f"Context: {hint}\n" if hint else "") + f"{question}\n{lettered(choices)}"
         pictures = (f"{number}/{image}",) if image else ()
         return Question(number, f"{asked}\n{self.asks}", pictures, truth, choices, tuple(groups))
 
     def read(self, path: Path, questions: Sequence[Question]) -> Answers:
         """Also LLaVA's result file: `outputs` by problem, and `results`, what it made of them."""
         held = read_json(path) if path.suffix == ".json" else None
-        if not isinstance(held, dict) or "outputs" not in held:
+        if not isinstance(held, dict) or not isinstance(held.get("outputs"), dict):
             return read_answers(path, questions)
         answers = joined(path, ((key, str(text)) for key, text in held["outputs"].items()), questions)
         stored = held.get("results")
@@ -92,9 +96,8 @@ DIR/images/test/5/image.png …"""
         outcome = of_marks(
             self.name, questions, answers, right, truths=(question.truth for question in questions)
         )
-        unread = sum(
-            (text := answers.get(question)) is not None and self.settled(text, len(question.choices)) is None
-            for question in questions
+        unread = answers.count(
+            questions, lambda question, text: self.settled(text, len(question.choices)) is None
         )
         notes = [f"{unread} answers name none of their question's letters: wrong"] if unread else []
         metrics = dict(outcome.metrics)
@@ -120,7 +123,7 @@ def choice(text: str, count: int) -> str | None:
     """The letter that a reply settles on, if it is one of `count`."""
     letter = None
     text = text.strip()
-    if len(text) == 1 or (len(text) >= 3 and text[1:3] == ". "):
+    if text[:1] in _OPTIONS and (len(text) == 1 or text[1:3] == ". "):
         letter = text[0]
     elif len(found := _STATED.findall(text)) == 1:
         letter = found[0]

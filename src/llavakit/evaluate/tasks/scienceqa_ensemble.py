@@ -23,7 +23,6 @@ class ScienceQAEnsemble(JudgedTask, ScienceQA):
 
     name = "scienceqa-ensemble"
     title = "ScienceQA with a judge that settles where its own answer and the model's differ"
-    headline = "ensemble"
     where = f"""\
 {ScienceQA.where}
 DIR/judge_answers.jsonl   (optional: the judge's own answers, as scienceqa reads them; else asked for)"""

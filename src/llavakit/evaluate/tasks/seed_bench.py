@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from llavakit.errors import UsageError
-from llavakit.evaluate.answers import Answers, Question, identity, joined
+from llavakit.evaluate.answers import Answers, Question, apart, identity, joined
 from llavakit.evaluate.outcome import Outcome, of_marks, percent
 from llavakit.evaluate.rows import Row, field, find, read_json, read_rows
 from llavakit.evaluate.task import LETTER, LETTERS, Task, lettered
+from llavakit.files import write_whole
 
 # by question_type_id, as SEED-Bench.json calls them, for a file without its table of names
 _DIMENSIONS = (
@@ -22,6 +23,8 @@ _DIMENSIONS = (
     "Instances Counting", "Spatial Relation", "Instance Interaction", "Visual Reasoning",
     "Text Understanding", "Action Recognition", "Action Prediction", "Procedure Understanding",
 )  # fmt: skip
+_IDS = ("question_id", "q_id")
+_TRUTHS = ("gt_answer", "gt")  # in files of predictions: the authors' of GPT-4V, those of eval.py
 _CHOICES = ("choice_a", "choice_b", "choice_c", "choice_d")
 
 
@@ -29,7 +32,6 @@ class SeedBench(Task):
     name = "seed-bench"
     title = "SEED-Bench: pictures and videos in twelve dimensions"
     images = "."
-    upload_name = "seed-bench.jsonl"
     where = """\
 https://huggingface.co/datasets/AILab-CVC/SEED-Bench: SEED-Bench.json and SEED-Bench-image.zip; videos as
 https://github.com/AILab-CVC/SEED-Bench/blob/main/DATASET.md tells. Of each video, LLaVA shows the frame in
@@ -37,7 +39,9 @@ the middle of what is asked about, called after the question's type and id.
 
 DIR/SEED-Bench.json   (anywhere below DIR)
 DIR/SEED-Bench-image/1454426_2591111986 …
-DIR/SEED-Bench-video-image/10_106359.png …"""
+DIR/SEED-Bench-video-image/10_106359.png …
+
+A file of predictions that has the truth too (`gt_answer`, or `gt` as eval.py writes it) needs no data."""
 
     def questions(self, data: Path) -> list[Question]:
         path = find(data, "SEED-Bench.json", "SEED-Bench*.json", "[sS][eE][eE][dD]*.json")
@@ -49,21 +53,12 @@ DIR/SEED-Bench-video-image/10_106359.png …"""
         names = {number: name for name, number in kinds.items()} if isinstance(kinds, dict) else {}
         if not names:
             names = dict(enumerate(_DIMENSIONS, 1))
-        found: dict[str, Question] = {}
-        for number, row in enumerate(rows, 1):
-            question = _question(row, names, path, number)
-            again = question.id
-            count = 1
-            while again in found:
-                count += 1
-                again = f"{question.id}#{count}"
-            found[again] = replace(question, id=again)
-        return list(found.values())
+        return apart(_question(row, names, path, number) for number, row in enumerate(rows, 1))
 
     def read(self, path: Path, questions: Sequence[Question]) -> Answers:
         """The official lines of `question_id` and `prediction`, or LLaVA's of `question_id` and `text`."""
         rows = (
-            (identity(field(row, ("question_id", "q_id"), path)), field(row, ("prediction", "text"), path))
+            (identity(field(row, _IDS, path)), field(row, ("prediction", "text"), path))
             for row in read_rows(path)
         )
         answers = joined(path, ((name, "" if text is None else str(text)) for name, text in rows), questions)
@@ -75,6 +70,17 @@ DIR/SEED-Bench-video-image/10_106359.png …"""
             if name in answers.texts
         } | dict(answers.texts)
         return replace(answers, texts=texts)
+
+    def score_file(self, path: Path, data: Path) -> Outcome:
+        """Without data, the truths that the file itself may have count."""
+        try:
+            questions, note = self.questions(data), ""
+        except UsageError:
+            questions, note = _own(path), f"{path.name}'s own truths count: SEED-Bench.json is not here"
+            if not questions:
+                raise
+        outcome = self.score(questions, self.read(path, questions))
+        return replace(outcome, notes=(*outcome.notes, note)) if note else outcome
 
     def score(self, questions: Sequence[Question], answers: Answers) -> Outcome:
         def right(question: Question, text: str) -> bool:
@@ -88,10 +94,7 @@ DIR/SEED-Bench-video-image/10_106359.png …"""
         )
         metrics = dict(outcome.metrics) | {"accuracy_first_letter": percent(map(right_at_first, questions))}
         shared = len(questions) - len({identity(each.metadata["question_id"]) for each in questions})
-        longer = sum(
-            (text := answers.get(question)) is not None and (len(text) != 1 or text not in LETTERS)
-            for question in questions
-        )
+        longer = answers.count(questions, lambda _, text: len(text) != 1 or text not in LETTERS)
         notes = []
         if shared:
             notes.append(f"{shared} questions have the id of another; each counts, with the one answer")
@@ -104,12 +107,26 @@ DIR/SEED-Bench-video-image/10_106359.png …"""
 
     def upload(self, path: Path, questions: Sequence[Question], answers: Answers) -> None:
         """Lines of `question_id` and `prediction`, for the leaderboard."""
-        with path.open("w", encoding="utf-8") as file:
-            for question in questions:
-                text = answers.get(question)
-                if text is not None:
-                    row = {"question_id": question.metadata["question_id"], "prediction": text}
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        rows = (
+            {"question_id": question.metadata["question_id"], "prediction": text}
+            for question in questions
+            if (text := answers.get(question)) is not None
+        )
+        write_whole(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode())
+
+
+def _own(path: Path) -> list[Question]:
+    """Of a file of predictions in which each row has the truth; else none."""
+    found = {}
+    names = dict(enumerate(_DIMENSIONS, 1))
+    for number, row in enumerate(read_rows(path), 1):
+        truth = next((row[name] for name in _TRUTHS if name in row), None)
+        if truth is None:
+            return []
+        told = {"question_id": field(row, _IDS, path, number), "answer": truth}
+        one = _question(told | {"question_type_id": row.get("q_type_id")}, names, path, number)
+        found[one.id] = one
+    return list(found.values())
 
 
 def _question(row: Row, names: Mapping[Any, str], path: Path, number: int) -> Question:

@@ -76,12 +76,8 @@ class TextVQA(Task):
         return vqa.read_by_picture(path, questions)
 
     def score(self, questions: Sequence[Question], answers: Answers) -> Outcome:
-        return of_marks(self.name, questions, answers, _mark, chance=vqa.commonest_scores(questions, _mark))
-
-
-def _mark(question: Question, text: str) -> float:
-    humans = [vqa.evalai_normalised(human) for human in question.truth]
-    return vqa.consensus(vqa.evalai_normalised(text), humans)
+        chance = vqa.commonest_scores(questions, vqa.both_normalised)
+        return of_marks(self.name, questions, answers, vqa.both_normalised, chance=chance)
 
 
 def _prompts(path: Path) -> dict[tuple[str, str], str]:

@@ -21,7 +21,6 @@ class VicunaReview(Task):
 
     name = "vicuna-review"
     title = "Vicuna's review tables: two assistants' scores; the second's in percent of the first's"
-    headline = "relative"
     where = """\
 Nothing: a table of reviews is scored as it is. Those of Vicuna's authors are in
 https://github.com/haotian-liu/LLaVA/tree/main/llava/eval/table/review (review_*.jsonl)."""

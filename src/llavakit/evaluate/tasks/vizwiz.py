@@ -24,7 +24,6 @@ class VizWiz(Task):
     name = "vizwiz"
     title = "VizWiz: validation is scored here, test is uploaded; accuracy"
     images = "."
-    upload_name = "vizwiz.json"
     where = """\
 https://vizwiz.org/tasks-and-datasets/vqa/. Validation, if its annotations are there, else test:
 
@@ -52,15 +51,11 @@ https://eval.ai/web/challenges/challenge-page/1911"""
         return vqa.read_by_picture(path, questions)
 
     def score(self, questions: Sequence[Question], answers: Answers) -> Outcome:
-        if any(question.truth is None for question in questions):
-            raise UsageError(
-                f"{self.name}: only the server knows the answers of the test split: write the upload file, "
-                "or score validation, whose answers (val.json) are public"
-            )
+        vqa.check_truths(self.name, questions, "answers (val.json)")
         chance = vqa.commonest_scores(questions, _mark)
         outcome = of_marks(self.name, questions, answers, _mark, chance=chance)
         alike = percent(
-            0.0 if (text := answers.get(question)) is None else _both_normalised(question, text)
+            0.0 if (text := answers.get(question)) is None else vqa.both_normalised(question, text)
             for question in questions
         )
         found = {"accuracy_normalised": alike, "unanswerable_f1": _unanswerable_f1(questions, answers)}
@@ -101,11 +96,6 @@ def _asked(path: Path, split: str) -> list[Question]:
 
 def _mark(question: Question, text: str) -> float:
     return vqa.consensus(vqa.normalised(vqa.evalai_normalised(text)), question.truth)
-
-
-def _both_normalised(question: Question, text: str) -> float:
-    humans = [vqa.evalai_normalised(human) for human in question.truth]
-    return vqa.consensus(vqa.evalai_normalised(text), humans)
 
 
 def _unanswerable_f1(questions: Sequence[Question], answers: Answers) -> float:

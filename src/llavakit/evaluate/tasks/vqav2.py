@@ -26,7 +26,6 @@ class VQAv2(Task):
     name = "vqav2"
     title = "VQAv2: validation is scored here, test-dev and test are uploaded; accuracy"
     images = "."
-    upload_name = "vqav2.json"
     where = """\
 https://visualqa.org/download.html (v2). Validation, if its annotations are there:
 
@@ -58,11 +57,7 @@ that have no answer get an empty one."""
         return vqa.read_upload(path, questions, "answer")
 
     def score(self, questions: Sequence[Question], answers: Answers) -> Outcome:
-        if any(question.truth is None for question in questions):
-            raise UsageError(
-                f"{self.name}: only the server knows the answers of the test split: write the upload file, "
-                f"or score validation, whose annotations ({_TRUTHS}) are public"
-            )
+        vqa.check_truths(self.name, questions, f"annotations ({_TRUTHS})")
         final = isinstance(answers, vqa.AsUploaded)
 
         def mark(question: Question, text: str) -> float:
@@ -102,7 +97,10 @@ def _asked(path: Path, truths: Mapping[str, Mapping[str, Any]]) -> list[Question
             text, picture = str(row["text"]), str(field(row, ("image",), path, number))
         else:
             text = f"{field(row, ('question',), path, number)}\n{SHORT}"
-            picture = f"COCO_{split}_{int(field(row, ('image_id',), path, number)):012d}.jpg"
+            image = identity(field(row, ("image_id",), path, number))
+            if not image.isdecimal():
+                raise UsageError(f"{path}: row {number} has the image_id {image!r}, not a number")
+            picture = f"COCO_{split}_{image:0>12}.jpg"
         groups = (str(truth["answer_type"]),) if truth and "answer_type" in truth else ()
         answers = truth and truth["answers"]
         found.append(Question(name, text, (f"{split}/{picture}",), answers, (), groups))

@@ -1,6 +1,9 @@
 """HTML from values. Text is escaped unless it was made here, so that forgetting it is not possible."""
 
+import base64
+import hashlib
 import html
+from pathlib import Path
 
 _VOID = ("br", "img", "input", "meta")
 
@@ -50,3 +53,30 @@ def section(name: str, heading: str, *content: Content) -> Markup:
 def scrolling(table: Markup, label: str) -> Markup:
     """A wide table, which moves by itself; keyboards can move it too."""
     return element("div", table, class_="wide", tabindex=0, role="region", aria_label=label)
+
+
+def head(heading: str, style: str, script: str = "") -> Markup:
+    """Of a page by itself; a policy allows no script or style but these, by hash, and no network.
+
+    Args:
+        style: comes behind `markup.css`, which all pages have
+    """
+    style = Path(__file__).with_suffix(".css").read_text(encoding="utf-8") + style
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    )
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", heading),
+        element("style", Markup(style)),
+    )
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
