@@ -1,4 +1,4 @@
-"""`llava data`: look training data over before a run does, mend it, see a row as the model reads it."""
+"""`llava data check` and `show`: training data before a run reads it."""
 
 import json
 import unicodedata
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llavakit.cli import options
+from llavakit.cli.telling import progress_bar
 from llavakit.errors import LlavaError, UsageError
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from llavakit.data.show import Piece
     from llavakit.prompt.encode import PromptEncoder
 
-app = typer.Typer(
-    help="Training data: what is wrong with it, a clean copy of it, a row as the model reads it.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 File = Annotated[
     str,
     typer.Argument(
@@ -43,11 +39,6 @@ MaxLength = Annotated[
 ]
 
 
-@app.callback()
-def _data() -> None: ...
-
-
-@app.command()
 def check(
     file: File,
     images: Images = None,
@@ -68,13 +59,11 @@ def check(
 
     Exits with 1 where a run would have to leave rows out. Only the model's small files are needed.
 
+    \b
     llava data check chat.json --images pictures
     llava data check chat.json --images pictures --fix clean.json
     llava data check chat.json --fast --model llava-hf/llava-1.5-7b-hf --max-length 2048
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from llavakit.data.check import Checker
     from llavakit.data.check import check as look_over
     from llavakit.data.fix import check_out
@@ -89,8 +78,7 @@ def check(
     look = "open" if not fast else "trust" if images is None else "find"
     most = max_length or context
     checker = Checker(data, encoder, most, look)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         bar = progress.add_task("rows", total=len(data))
         report = look_over(checker, lambda rows: progress.advance(bar, rows))
         fixed = None
@@ -109,7 +97,6 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
 def show(
     file: File,
     row: Annotated[int, typer.Option("--row", "-r", min=1, help="Which, from 1.")] = 1,
@@ -123,6 +110,7 @@ def show(
 
     Without colour, what is learned stands between ⟦ and ⟧.
 
+    \b
     llava data show chat.json --row 12 --images pictures
     llava data show chat.json --row 12 --template plain --ids | less
     """

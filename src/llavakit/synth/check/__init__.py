@@ -1,0 +1,5 @@
+"""Checks of what a teacher wrote, against the scene it was told of."""
+
+from llavakit.synth.check.checker import Checker
+
+__all__ = ["Checker"]

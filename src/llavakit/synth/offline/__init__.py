@@ -1,0 +1,5 @@
+"""The offline teacher."""
+
+from llavakit.synth.offline.teacher import OfflineTeacher
+
+__all__ = ["OfflineTeacher"]
