@@ -13,13 +13,16 @@ ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "config": set(),
     "cache": set(),
+    "api": set(),
+    "files": set(),
+    "markup": set(),
     "media": set(),
     "prompt": {"media"},
     "kernels": {"cache"},
     "model": {"kernels"},
     "checkpoint": {"cache", "model", "prompt"},
     "engine": {"checkpoint", "kernels", "model", "prompt", "media"},
-    "data": {"prompt", "media"},
+    "data": {"files", "prompt", "media"},
     "train": {"cache", "data", "checkpoint", "model", "prompt"},
     "chat": {"engine", "checkpoint", "model", "prompt", "media", "llava"},
     "memory": {"model"},
@@ -27,17 +30,18 @@ ARROWS: dict[str, set[str]] = {
     "pipelines": {"chat", "llava", "engine", "prompt", "media"},
     "retrieve": {"checkpoint", "llava"},
     "serve": {"engine", "llava", "media", "memory", "prompt", "retrieve"},
-    "evaluate": {"media"},
+    "evaluate": {"api", "files", "markup", "media"},
+    "synth": {"api", "files", "markup"},
     "harness": {"llava", "media", "prompt"},
     "tiny": {"cache", "data", "train", "prompt", "evaluate"},
     "bench": {"cache", "chat", "checkpoint", "engine", "kernels", "llava", "model", "prompt"},
     "__main__": {"cli"},
     "cli": {
-        "bench", "chat", "checkpoint", "data", "engine", "evaluate", "llava", "media", "memory", "model",
-        "prompt", "retrieve", "serve", "tiny", "train",
+        "api", "bench", "chat", "checkpoint", "data", "engine", "evaluate", "files", "llava", "media",
+        "memory", "model", "prompt", "retrieve", "serve", "synth", "tiny", "train",
     },
 }  # fmt: skip
-WITHOUT_TORCH = ("errors", "config", "media", "prompt", "evaluate")
+WITHOUT_TORCH = ("errors", "config", "api", "files", "markup", "media", "prompt", "evaluate", "synth")
 
 
 def room(path: Path) -> str:
