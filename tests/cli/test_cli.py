@@ -174,7 +174,12 @@ def test_the_doctor_lets_the_embedded_model_answer() -> None:
 @pytest.mark.skipif(not font_path().exists(), reason="fonts-noto-color-emoji is not installed")
 def test_eval_prints_scores_with_their_uncertainty() -> None:
     done = llava("eval", "tiny", "-n", "10", "--lines", "colour,presence", "--json")
-    scores = json.loads(done.stdout)["scores"]
+    told = json.loads(done.stdout)
+    scores = told["scores"]
+    assert (told["task"], told["n"], told["missing"]) == ("tiny", 20, 0)
+    assert told["score"] == pytest.approx(50 * sum(score["value"] for score in scores))
+    assert told["interval"][0] <= told["score"] <= told["interval"][1]
+    assert list(told["metrics"]) == [score["name"] for score in scores]
     assert {score["line"] for score in scores} == {"colour", "presence"}
     for score in scores:
         assert score["n"] == 10

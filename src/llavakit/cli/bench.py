@@ -53,6 +53,7 @@ def engine(
     All contenders load the same weights, each in a process of its own, and take turns within one run, in
     which the machine's ceilings are measured too.
 
+    \b
     llava bench engine --quantize int4
     llava bench engine --shapes tiny-random --peers none
     """

@@ -46,6 +46,7 @@ def chat(
 ) -> None:
     """Ask about pictures: one answer with -p, a conversation without.
 
+    \b
     llava chat photo.jpg -p "What is this?"
     """
     if prompt == "-" or (prompt is None and not sys.stdin.isatty()):

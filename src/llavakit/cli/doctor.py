@@ -31,6 +31,7 @@ def doctor(
 ) -> None:
     """Look at this machine, and let the embedded model answer a question on it.
 
+    \b
     llava doctor                              the machine
     llava doctor llava-hf/llava-1.5-7b-hf     what that model needs here, setting by setting
     """

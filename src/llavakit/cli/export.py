@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from llavakit.cli import options
+from llavakit.cli.telling import progress_bar
 from llavakit.errors import UsageError
 
 
@@ -36,12 +37,10 @@ def export(
 ) -> None:
     """Write a model in another format. The folder appears whole or not at all.
 
+    \b
     llava export llava-hf/llava-1.5-7b-hf --to gguf --quantize q4_k --out llava-gguf
     llava export runs/my-lora/adapter --merge --to hf --out merged
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from llavakit.checkpoint import is_adapter, open_source
     from llavakit.checkpoint.export import export as write
     from llavakit.llava import DTYPES
@@ -52,8 +51,7 @@ def export(
         raise UsageError(f"--merge: {model} is no adapter (it has no adapter_config.json): leave --merge out")
     source = open_source(model, base=base, vision_tower=vision_tower, template=template)
     names = set(source.tensors)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         bar = progress.add_task("weights", total=len(names))
         read: set[str] = set()
 

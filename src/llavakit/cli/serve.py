@@ -63,6 +63,7 @@ def serve(
 ) -> None:
     """Serve OpenAI's and Ollama's API and a web page.
 
+    \b
     llava serve                           the embedded model on http://127.0.0.1:8000
     llava serve llava-hf/llava-1.5-7b-hf --quantize int4
     """
