@@ -6,6 +6,7 @@ tokens again when they return as a conversation's history.
 
 import string
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers, processors
 
-from llavakit.checkpoint import Checkpoint
+from llavakit.checkpoint import Checkpoint, save
 from llavakit.checkpoint.folder import as_source
 from llavakit.checkpoint.packed import quantised
 from llavakit.checkpoint.weights import load_into
@@ -71,6 +72,12 @@ def random_llava(template: str = "chatml", seed: int = 0, **language: Any) -> LL
         model, tokenizer, ImageConfig(size=SIZE), template, eos_token_ids=(tokenizer.eos_id,)
     )
     return LLaVA(checkpoint, "random")
+
+
+def saved(llava: LLaVA, folder: Path) -> Path:
+    """The folder, with the model in it."""
+    save(Checkpoint(llava.model, llava.tokenizer, llava.encoder.image_config, "vicuna_v1"), folder)
+    return folder
 
 
 def fresh_engine(llava: LLaVA, ends: Sequence[int] = (), model: Llava | None = None, **values: Any) -> Engine:

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from assemble import random_llava
-from llavakit.checkpoint import Checkpoint, save
+from assemble import random_llava, saved
 from llavakit.llava import LLaVA
 
 torch.set_num_threads(1)  # these models are too small to share out
@@ -21,8 +20,4 @@ def llava() -> LLaVA:
 @pytest.fixture(scope="session")
 def saved_llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small random model that talks as Vicuna: `random_llava("vicuna_v1")`, saved."""
-    llava = random_llava("vicuna_v1")
-    folder = tmp_path_factory.mktemp("models") / "random"
-    image = llava.encoder.image_config
-    save(Checkpoint(llava.model, llava.tokenizer, image, "vicuna_v1"), folder)
-    return folder
+    return saved(random_llava("vicuna_v1"), tmp_path_factory.mktemp("models") / "random")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assemble import picture
+from assemble import picture, random_llava, saved
 from browsing import WAIT, browser, in_browser, playwright
 from serve.live import Running, serving
 
@@ -18,11 +18,16 @@ SECOND = 1000
 pytestmark = in_browser
 
 
+LONG = 4000  # tokens, some twenty seconds: whoever is busy still comes in time to stop it
+
+
 @pytest.fixture(scope="module")
 def server(saved_llava: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     kept = tmp_path_factory.mktemp("kept") / "feedback.jsonl"
+    talker = random_llava("vicuna_v1", num_hidden_layers=12, max_position_embeddings=2 * LONG)
+    folder = saved(talker, tmp_path_factory.mktemp("models") / "talker")
     with serving(
-        {"random": str(saved_llava), "other": str(saved_llava)},
+        {"random": str(folder), "other": str(saved_llava)},
         page=True, feedback=kept, default_tokens=100, max_image_bytes=200_000,
     ) as running:  # fmt: skip
         yield running
@@ -161,7 +166,7 @@ def test_a_picture_without_words_is_asked_what_it_shows(visit: Callable[..., Pag
 
 def test_stop_lets_go_of_the_answer(visit: Callable[..., Page], server: Running, photo: Path) -> None:
     page = visit()
-    set_longest(page, 900)
+    set_longest(page, LONG)
     page.show(photo)
     page.ask("Tell me everything.")
     page.tab.wait_for_function("document.querySelector('#llavakit-chat [data-testid=bot]')?.innerText.trim()")
@@ -176,7 +181,7 @@ def test_closing_the_tab_lets_go_of_the_answer(
     visit: Callable[..., Page], server: Running, photo: Path
 ) -> None:
     page, other = visit(), visit()
-    set_longest(page, 900)
+    set_longest(page, LONG)
     page.show(photo)
     page.ask("Tell me everything.")
     page.tab.wait_for_function("document.querySelector('#llavakit-chat [data-testid=bot]')?.innerText.trim()")
@@ -370,7 +375,7 @@ def test_the_model_is_chosen_and_described(visit: Callable[..., Page]) -> None:
 
 def test_keys_alone_are_enough(visit: Callable[..., Page], server: Running, photo: Path) -> None:
     page = visit()
-    set_longest(page, 900)
+    set_longest(page, LONG)
     page.tab.evaluate("document.activeElement.blur()")
     page.tab.keyboard.press("/")
     page.show(photo)
