@@ -98,7 +98,8 @@ def can_write(name: str, text: str) -> bool:
     """Whether the face has every letter of the text, and tells capitals from small ones where it has both."""
     if name in CAPITALS_ONLY and text != text.upper():
         return False
-    return all(_has(fonts_folder(), name, letter) for letter in text if letter != " ")
+    folder = fonts_folder()
+    return all(_has(folder, name, letter) for letter in text if letter != " ")
 
 
 @lru_cache(4096)

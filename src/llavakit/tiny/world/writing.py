@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Literal
 
@@ -171,6 +172,7 @@ class _Setting:
     top: float  # of the first line, above its baseline
 
 
+@lru_cache(1024)  # of a sign that is placed, painted and spelt out
 def _set(font: str, lines: tuple[str, ...]) -> _Setting:
     pen = face(font, 100)
     capital = -pen.getbbox("H", anchor="ls")[1]
@@ -236,7 +238,8 @@ class _Line:
     y: float  # of the baseline
 
 
-def _laid(writing: Writing, size: tuple[int, int]) -> tuple[float, list[_Line]]:
+@lru_cache(256)
+def _laid(writing: Writing, size: tuple[int, int]) -> tuple[float, tuple[_Line, ...]]:
     """Pixels an em, and where each line goes, in a picture of that size: as large as the paper allows."""
     x0, y0, x1, y1 = _pixels(writing.box, size)
     across, down = _MARGINS[writing.form]
@@ -256,7 +259,7 @@ def _laid(writing: Writing, size: tuple[int, int]) -> tuple[float, list[_Line]]:
         left, _, right, _ = pen.getbbox(text, anchor="ls")
         baseline = top + (i * setting.pitch - setting.top) * em / 100
         lines.append(_Line(text, middle - (left + right) / 2, baseline))
-    return em, lines
+    return em, tuple(lines)
 
 
 def _pixels(box: Box, size: tuple[int, int]) -> Box:
