@@ -17,7 +17,7 @@ from llavakit.data.contrast import CaptionedImage, Region
 from llavakit.errors import UsageError, nearest
 from llavakit.prompt.messages import Message, assistant, system, user
 from llavakit.tiny import outside
-from llavakit.tiny.talk.ask import ask, conversation
+from llavakit.tiny.talk.ask import QUICK, ask, conversation
 from llavakit.tiny.talk.captions import aspects, caption, inventory
 from llavakit.tiny.talk.outside import outside_conversation
 from llavakit.tiny.talk.question import Language, Question
@@ -146,6 +146,13 @@ def _one_picture(seed: int, rng: random.Random) -> _Talk:
     return [picture(scene, rng)], conversation(scene, rng, _TURNS)
 
 
+def _quick_round(seed: int, rng: random.Random) -> _Talk:
+    """Many short questions: a picture costs as much as half a dozen of them."""
+    scene = make_scene(seed)
+    turns = min(20, 6 + 2 * len(scene.things) + rng.randint(0, 4))
+    return [picture(scene, rng)], conversation(scene, rng, turns, QUICK)
+
+
 def _two_pictures(seed: int, rng: random.Random) -> _Talk:
     scenes, questions = pair_conversation(seed, rng, _language(rng))
     return [render(scene, SIZE) for scene in scenes], questions
@@ -168,7 +175,8 @@ def _no_picture(seed: int, rng: random.Random) -> _Talk:
 
 # How often each comes. Several pictures are dear: each is 196 tokens.
 _CONVERSATIONS: dict[Callable[[int, random.Random], _Talk], float] = {
-    _one_picture: 0.80,
+    _quick_round: 0.45,
+    _one_picture: 0.35,
     _two_pictures: 0.08,
     _frames: 0.04,
     _from_outside: 0.06,

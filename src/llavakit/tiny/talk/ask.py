@@ -25,6 +25,9 @@ EVERYTHING: Mixture = {
     "chart_difference": 0.3, "chart_count": 0.25, "chart_read": 0.25, "chart_kind": 0.2, "chart_title": 0.15,
     "chart_colour": 0.2,
 }  # fmt: skip
+# What is answered in a few words: of a picture, these tell the most for the least reading.
+_LONG = {"list", "brief", "describe", "step_count", "cook", "advertise", "story", "one_picture"}
+QUICK: Mixture = {kind: weight for kind, weight in EVERYTHING.items() if kind not in _LONG}
 # How much oftener each sort is asked where the scene has what it is about.
 _OFTEN = {
     "read": 5.0, "chart": 14.0, "clock": 10.0, "bays": 16.0, "theme": 1.5, "day": 1.5, "unusual": 4.0,

@@ -6,6 +6,7 @@ Knows no pixels and no words beyond the names of the nine places.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 RGB = tuple[int, int, int]
@@ -127,6 +128,7 @@ PLACES: dict[tuple[int, int], str] = {
 }  # fmt: skip
 
 
+@lru_cache(4096)  # a conversation asks for those of each thing some hundred times
 def cell(box: Box) -> tuple[int, int]:
     """Row and column of the ninth that the box's centre is in."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
