@@ -1,6 +1,8 @@
 """What every test may use."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,3 +23,20 @@ def llava() -> LLaVA:
 def saved_llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small random model that talks as Vicuna: `random_llava("vicuna_v1")`, saved."""
     return saved(random_llava("vicuna_v1"), tmp_path_factory.mktemp("models") / "random")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from browsing import browser  # not every machine has one
+
+    with browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def opened(chromium: Any, report: Path) -> Iterator[Callable[..., Any]]:
+    """Opens the module's `report`, a page by itself, in windows of its own."""
+    from browsing import windows
+
+    with windows(chromium, report) as opening:
+        yield opening

@@ -78,5 +78,10 @@ def head(heading: str, style: str, script: str = "") -> Markup:
     )
 
 
+def with_paging(own: str) -> str:
+    """A page's own script behind `markup.js`, which both reports page their rows with."""
+    return Path(__file__).with_suffix(".js").read_text(encoding="utf-8") + own
+
+
 def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

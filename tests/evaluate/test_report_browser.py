@@ -1,12 +1,12 @@
 """The report in a real browser, from a file. Skipped where there is none."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from browsing import FAINT, browser, in_browser, playwright, windows
+from browsing import FAINT, in_browser, playwright
 from evaluate.reports import HOSTILE, picture_uri, two_runs
 from llavakit.evaluate.report import write_report
 
@@ -18,18 +18,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report(path, two_runs(tasks=("pope", "gqa", "vqav2")), thumbnails=picture_uri)
     return path
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as chromium:
-        yield chromium
-
-
-@pytest.fixture
-def opened(chromium: Any, report: Path) -> Iterator[Callable[..., Any]]:
-    with windows(chromium, report) as opening:
-        yield opening
 
 
 def ids(tab: Any) -> list[str]:

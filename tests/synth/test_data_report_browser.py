@@ -1,12 +1,12 @@
 """The report in a real browser, from a file. Skipped where there is none."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from browsing import FAINT, browser, in_browser, playwright, windows
+from browsing import FAINT, in_browser, playwright
 from llavakit.synth.report import write_report
 from synth.test_data_report_page import HOSTILE, everything
 
@@ -18,18 +18,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report(path, everything())
     return path
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as chromium:
-        yield chromium
-
-
-@pytest.fixture
-def opened(chromium: Any, report: Path) -> Iterator[Callable[..., Any]]:
-    with windows(chromium, report) as opening:
-        yield opening
 
 
 def test_rows_are_paged_by_buttons_and_by_keys(opened: Callable[..., Any]) -> None:

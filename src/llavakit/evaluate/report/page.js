@@ -1,11 +1,8 @@
-"use strict";
 (() => {
-  const PAGE = 10;
   const HALF = 0.5; // a mark from which on an answer is taken for right
   const data = JSON.parse(document.getElementById("data").textContent);
   const at = (id) => document.getElementById(id);
   const [task, show, category, search] = ["task", "show", "category", "search"].map(at);
-  const state = { found: [], page: 0 };
 
   /* Text only ever becomes text: models may answer in HTML. */
   const make = (name, content, kind) => {
@@ -87,44 +84,12 @@
     return make("li", example.p.length ? [pictures(example, chosen), words] : words, example.p.length ? "example" : "example bare");
   }
 
-  function draw() {
-    const pages = Math.max(1, Math.ceil(state.found.length / PAGE));
-    state.page = Math.min(Math.max(0, state.page), pages - 1);
-    const from = state.page * PAGE;
-    const shown = state.found.slice(from, from + PAGE);
-    at("list").replaceChildren(...shown.map((example) => card(example, held())));
-    at("list").start = from + 1;
-    const many = held().examples.length.toLocaleString("en");
-    at("found").textContent = state.found.length
-      ? `${(from + 1).toLocaleString("en")}–${(from + shown.length).toLocaleString("en")} of ${state.found.length.toLocaleString("en")}`
-        + (state.found.length < held().examples.length ? ` that fit (of ${many})` : "")
-      : `None of ${many} fits.`;
-    for (const nav of document.querySelectorAll(".paging")) {
-      nav.hidden = pages === 1;
-      nav.querySelector("[data-where]").textContent = `Page ${state.page + 1} of ${pages}`;
-      nav.querySelector("[data-step='-1']").disabled = state.page === 0;
-      nav.querySelector("[data-step='1']").disabled = state.page === pages - 1;
-    }
-  }
-
-  function filter() {
-    state.found = held().examples.filter(fits());
-    state.page = 0;
-    draw();
-  }
-
   function choose() {
     const chosen = held();
     at("held").textContent = chosen.held;
     category.replaceChildren(option("all", ""), ...chosen.groups.map((name, index) => option(name, index)));
     category.disabled = !chosen.groups.length;
     filter();
-  }
-
-  function turn(step, fromBelow) {
-    state.page += step;
-    draw();
-    if (fromBelow) at("examples").scrollIntoView();
   }
 
   for (const box of document.querySelectorAll("[data-shows]")) {
@@ -140,23 +105,17 @@
     return;
   }
   task.replaceChildren(...data.tasks.map((each, index) => option(`${each.name} (${each.examples.length.toLocaleString("en")})`, index)));
-  document.querySelector(".controls").hidden = false;
-  document.querySelector(".keys").hidden = false;
-  document.querySelector(".controls").addEventListener("submit", (event) => event.preventDefault());
-  task.addEventListener("change", choose);
-  for (const control of [show, category]) control.addEventListener("change", filter);
-  search.addEventListener("input", filter);
-  document.querySelectorAll(".paging").forEach((nav, place) => nav.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-step]");
-    if (button) turn(Number(button.dataset.step), place === 1);
-  }));
-  addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, .wide")) return;
-    if (event.key === "ArrowRight") turn(1, false);
-    else if (event.key === "ArrowLeft") turn(-1, false);
-    else if (event.key === "/") search.focus();
-    else return;
-    event.preventDefault();
+  const filter = paged({
+    rows: () => held().examples,
+    fits,
+    show: (rows, from) => {
+      at("list").replaceChildren(...rows.map((example) => card(example, held())));
+      at("list").start = from + 1;
+    },
+    filters: [show, category],
+    search,
+    top: "examples",
   });
+  task.addEventListener("change", choose);
   choose();
 })();

@@ -14,7 +14,7 @@ from llavakit.evaluate.report.examples import Thumbnails, payload
 from llavakit.evaluate.report.runs import Run, named_apart, task_names
 from llavakit.evaluate.report.scores import comparisons, scores
 from llavakit.files import write_whole
-from llavakit.markup import Markup, element, head, join, section
+from llavakit.markup import Markup, element, head, join, section, with_paging
 
 MOST_BYTES = 19_000_000  # of the file
 MOST_EXAMPLES = 400  # of a task
@@ -52,7 +52,7 @@ def _page(
     runs: Sequence[Run], thumbnails: Thumbnails | None, most: int, most_bytes: int, heading: str
 ) -> bytes:
     style = (_HERE / "page.css").read_text(encoding="utf-8")
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    script = with_paging((_HERE / "page.js").read_text(encoding="utf-8"))
     top = head(heading, style, script)
     sections = join(
         scores(runs), comparisons(runs), radar_section(runs), bars_section(runs), _examples_section(runs)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from llavakit.errors import UsageError
 from llavakit.files import write_whole
-from llavakit.markup import Markup, element, head, join
+from llavakit.markup import Markup, element, head, join, with_paging
 from llavakit.synth.report.cards import cards
 from llavakit.synth.report.findings import Findings
 from llavakit.synth.report.language import answers, questions, words
@@ -35,7 +35,7 @@ def write_report(
 
 def _page(found: Findings, heading: str, most_bytes: int) -> bytes:
     style = (_HERE / "page.css").read_text(encoding="utf-8")
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    script = with_paging((_HERE / "page.js").read_text(encoding="utf-8"))
     named = [("Overview", overview(found)), ("Kinds", kinds(found))]
     if found.rows:
         named += [("Lengths", lengths(found)), ("Questions", questions(found))]
