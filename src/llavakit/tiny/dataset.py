@@ -8,9 +8,9 @@
 import itertools
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -29,6 +29,7 @@ from llavakit.tiny.world.compose import charted, make_scene, medley, mosaic, pri
 from llavakit.tiny.world.render import render
 from llavakit.tiny.world.scene import Scene
 
+T = TypeVar("T")
 SCENES = 1_000_000  # of a dataset; examinations take their seeds from above them
 SIZE = 224  # pixels of the longer side that most pictures are drawn at: what the tower sees
 _LOOKS = ("what", "kind", "letter")  # what a patch can tell of a thing without its surroundings
@@ -54,17 +55,18 @@ def pairs(seed: int, rng: random.Random) -> CaptionedImage:
 
     Many show more than conversations are held about: there is more to learn from each.
     """
-    return _one_of(_PAIRS, seed, rng)
+    return _one_of(_PAIRS, rng)(seed, rng)
 
 
 def reading(seed: int, rng: random.Random) -> CaptionedImage:
     """As `pairs`, half of it pages of letters and clocks."""
-    return _one_of(_READING, seed, rng)
+    return _one_of(_READING, rng)(seed, rng)
 
 
-def _one_of(mixture: "_Mixture", seed: int, rng: random.Random) -> CaptionedImage:
-    (make,) = rng.choices(tuple(mixture), tuple(mixture.values()))
-    return make(seed, rng)
+def _one_of(mixture: Mapping[T, float], rng: random.Random) -> T:
+    """One of its keys, as often as its values say."""
+    (chosen,) = rng.choices(tuple(mixture), tuple(mixture.values()))
+    return chosen
 
 
 def _outsider(seed: int, rng: random.Random) -> CaptionedImage:
@@ -102,10 +104,10 @@ def _captioned(scene: Scene, image: Image.Image, said: str) -> CaptionedImage:
     return CaptionedImage(image, said, (*regions, rest))
 
 
-_Mixture = dict[Callable[[int, random.Random], CaptionedImage], float]
+_Pictures = dict[Callable[[int, random.Random], CaptionedImage], float]
 # How often each comes. Letters come later: a page has so many that little else is learned beside them (with a
 # third of it pages, 1,400 steps taught 9 % of kinds and 2 % of letters).
-_PAIRS: _Mixture = {
+_PAIRS: _Pictures = {
     _outsider: 0.03,
     _tiles: 0.45,
     _reader: 0.06,
@@ -114,7 +116,7 @@ _PAIRS: _Mixture = {
     _seen(charted): 0.06,
     _seen(make_scene): 0.26,
 }
-_READING: _Mixture = {
+_READING: _Pictures = {
     _outsider: 0.02,
     _tiles: 0.14,
     _reader: 0.46,
@@ -150,8 +152,7 @@ def _onwards(seed: int) -> Iterator[int]:
 
 def instruct(seed: int, rng: random.Random) -> tuple[Message, ...]:
     """A picture, or several, and a conversation about them."""
-    (make,) = rng.choices(tuple(_CONVERSATIONS), tuple(_CONVERSATIONS.values()))
-    images, questions = make(seed, rng)
+    images, questions = _one_of(_CONVERSATIONS, rng)(seed, rng)
     turns = [(user(*images, questions[0].text), questions[0].answer), *_worded(questions[1:])]
     if rng.random() < _SMALL_TALK:
         question, answer = small_talk(rng, questions[0].language)
