@@ -75,7 +75,7 @@ def random_llava(template: str = "chatml", seed: int = 0, **language: Any) -> LL
 
 
 def saved(llava: LLaVA, folder: Path) -> Path:
-    """The folder, with the model in it."""
+    """The folder, with the model in it; it talks as Vicuna."""
     save(Checkpoint(llava.model, llava.tokenizer, llava.encoder.image_config, "vicuna_v1"), folder)
     return folder
 

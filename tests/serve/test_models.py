@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assemble import random_llava
-from llavakit.checkpoint import Checkpoint, save
+from assemble import random_llava, saved
 from llavakit.errors import NoMemoryError, UsageError
 from llavakit.llava import LLaVA
 from llavakit.serve import models as models_module
@@ -50,8 +49,7 @@ def test_a_model_is_replaced_while_it_answers(saved_llava: Path, tmp_path: Path)
             next(lines)
             [old] = server.answering.models.served
             shutil.rmtree(folder)
-            other = random_llava("vicuna_v1", seed=1)
-            save(Checkpoint(other.model, other.tokenizer, other.encoder.image_config, "vicuna_v1"), folder)
+            saved(random_llava("vicuna_v1", seed=1), folder)
             assert server.client.post("/admin/load", json={"model": "it"}).status_code == 200
             [new] = server.answering.models.served
             assert new is not old
