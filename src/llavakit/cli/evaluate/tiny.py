@@ -169,23 +169,12 @@ def _print(results: Sequence["Result"]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from llavakit.tiny.exam.table import COLUMNS, cells
+
     table = Table(box=None, pad_edge=False)
-    for column in ("", "score", "95 %", "chance", "blind", "n", "bar", " "):
+    for column in (*COLUMNS, " "):
         table.add_column(column, justify="right" if column.strip() else "left", no_wrap=True)
     for result in results:
-        score, bar = result.score, result.bar
-        table.add_row(
-            score.name,
-            _percent(score.value),
-            f"{_percent(score.low)}–{_percent(score.high)}",
-            _percent(score.chance),
-            _percent(result.blind),
-            str(score.n),
-            "" if bar is None else f"{'≤' if bar.at_most else '≥'} {100 * bar.value:.0f}",
-            {True: "[green]✓[/]", False: "[red]✗[/]", None: ""}[result.met],
-        )
+        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: ""}[result.met]
+        table.add_row(*cells(_row(result)), mark)
     Console().print(table)
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f}"
