@@ -1,0 +1,136 @@
+"""LLaVA's ablations in miniature: what connector, features, stage 1, the tower's learning and data are worth.
+
+    python benchmarks/ablations.py MODEL --out runs/ablations [--steps 300] [--n 200] [--only linear,frozen]
+
+MODEL has been through the stages of recipes/tiny.toml before `align`: its tower and its language model are
+taken, as LLaVA takes CLIP and Vicuna, and joined by a new connector. Each variant is a line changed in the
+same recipe, trained and examined on the same questions. Run again, it goes on where it was. Prints a table.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from transformers import LlamaForCausalLM, LlavaForConditionalGeneration
+
+LINES = ("presence", "colour", "relation", "count", "words", "chart", "absent")
+# Stages as in recipes/tiny.toml, only shorter.
+RECIPE = """\
+name = "ablation"
+seed = 7
+template = "vicuna_v1"
+connector = "mlp2x_gelu"
+feature_layer = -1
+
+[image]
+size = 224
+pad = true
+
+[vision]
+weights = "{parts}/vision"
+{vision}
+[language]
+weights = "{parts}/language"
+{language}
+[[stages]]
+name = "align"
+data = "tiny/captions"
+trainable = ["connector"]
+steps = 150
+batch = 32
+lr = 2e-3
+
+[[stages]]
+name = "instruct"
+data = "tiny/instruct"
+trainable = ["vision_tower", "connector", "language_model"]
+organ_lr = {{ vision_tower = 1e-3 }}
+steps = {steps}
+batch = 16
+optimiser = "muon"
+lr = 3e-3
+weight_decay = 0.02
+betas = [0.9, 0.98]
+"""
+
+
+def variants(steps: int) -> dict[str, tuple[str, ...]]:
+    """What is changed, as `llava train --set` has it."""
+    return {
+        "as the recipe": (),
+        "linear connector": ('connector="linear"',),
+        "last layer but one": ("feature_layer=-2",),
+        "without stage 1": ("stages.0.steps=1",),
+        "tower frozen": ('stages.1.trainable=["connector", "language_model"]', "stages.1.organ_lr={}"),
+        "half the data": (f"stages.1.steps={steps // 2}",),
+        "a quarter of the data": (f"stages.1.steps={steps // 4}",),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
+    parser.add_argument("--steps", type=int, default=300, help="of stage 2")
+    parser.add_argument("--n", type=int, default=200, help="questions of each line")
+    parser.add_argument("--only", default="", help="some of the variants, with commas between")
+    args = parser.parse_args()
+    recipe = prepare(args.model, args.out, args.steps)
+    chosen = [name.strip() for name in args.only.split(",") if name.strip()] or list(variants(args.steps))
+    for number, name in enumerate(chosen):
+        changes = variants(args.steps)[name]
+        scores = tried(recipe, args.out / name.replace(" ", "-"), changes, args.n)
+        if not number:
+            print("| variant | " + " | ".join(scores) + " | mean |\n|" + "---|" * (len(scores) + 2))
+        mean = sum(scores.values()) / len(scores)
+        print(f"| {name} | " + " | ".join(f"{s:.1f}" for s in (*scores.values(), mean)) + " |", flush=True)
+
+
+def prepare(model: Path, out: Path, steps: int) -> Path:
+    """The model's tower and language model in folders of their own, and the recipe that joins them anew."""
+    parts, recipe = out / "parts", out / "recipe.toml"
+    if recipe.is_file():
+        return recipe
+    llava = LlavaForConditionalGeneration.from_pretrained(model)
+    llava.model.vision_tower.save_pretrained(parts / "vision")
+    language = LlamaForCausalLM(llava.config.text_config)
+    language.model, language.lm_head = llava.model.language_model, llava.lm_head
+    language.save_pretrained(parts / "language")
+    shutil.copy(model / "preprocessor_config.json", parts / "vision")
+    for file in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+        shutil.copy(model / file, parts / "language")
+    from llavakit.checkpoint import load
+
+    config = load(str(model)).model.config
+    told = {
+        part: "".join(f"{name} = {json.dumps(value)}\n" for name, value in numbers.items() if value is not None)
+        for part, numbers in (
+            ("vision", config.vision.model_dump()),
+            ("language", config.language.model_dump()),
+        )
+    }
+    recipe.write_text(RECIPE.format(parts=parts.resolve(), steps=steps, **told), encoding="utf-8")
+    return recipe
+
+
+def tried(recipe: Path, out: Path, changes: tuple[str, ...], n: int) -> dict[str, float]:
+    """The variant's scores in per cent."""
+    scores = out / "scores.json"
+    if not scores.is_file():
+        llava("train", recipe, "--out", out, *(word for change in changes for word in ("--set", change)))
+        asked = ("--lines", ",".join(LINES), "-n", n, "--no-blind", "--json")
+        scores.write_text(llava("eval", "tiny", "--model", out / "model", *asked), encoding="utf-8")
+    rows = json.loads(scores.read_text(encoding="utf-8"))["scores"]
+    return {row["name"]: 100 * row["value"] for row in rows}
+
+
+def llava(*words: object) -> str:
+    command = [sys.executable, "-m", "llavakit", *map(str, words)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+if __name__ == "__main__":
+    main()
