@@ -269,7 +269,7 @@ def tiny_prompt(backend: Backend) -> Tensor:
 
 
 def greedy(backend: Backend, prompt: Tensor, count: int) -> list[int]:
-    blocks, past, said = list(range(8)), len(prompt), []
+    blocks, past, said = list(range(16)), len(prompt), []
     logits = backend.step([Chunk(prompt, 0, blocks, 1)])
     for _ in range(count):
         said.append(int(logits[-1].argmax()))
@@ -279,12 +279,12 @@ def greedy(backend: Backend, prompt: Tensor, count: int) -> list[int]:
 
 
 def tiny_reference() -> Backend:
-    return TorchBackend(load("tiny", dtype=torch.float32).model, 256)
+    return TorchBackend(load("tiny", dtype=torch.float32).model, 512)
 
 
 def test_openvino_says_word_for_word_what_the_reference_says() -> None:
     pytest.importorskip("openvino")
-    backend, reference = open_backend(open_source("tiny"), exact=True, tokens=256), tiny_reference()
+    backend, reference = open_backend(open_source("tiny"), exact=True, tokens=512), tiny_reference()
     prompt = tiny_prompt(reference)
     assert gap(tiny_prompt(backend), prompt) < 1e-3  # features are of the size of 50
     assert greedy(backend, prompt, 32) == greedy(reference, prompt, 32)
@@ -299,13 +299,13 @@ def test_few_bits_move_the_odds_but_little(computes: str, scheme: Scheme | None,
         source = quantised(source, Quantization(scheme=scheme, group_size=32))
     if computes == "openvino":
         pytest.importorskip("openvino")
-        backend: Backend = open_backend(source, exact=False, tokens=256)
+        backend: Backend = open_backend(source, exact=False, tokens=512)
     else:
-        backend = TorchBackend(build(source, dtype=torch.bfloat16).model, 256)
+        backend = TorchBackend(build(source, dtype=torch.bfloat16).model, 512)
     reference = tiny_reference()
     prompt = tiny_prompt(reference)
-    found = read(backend, prompt.to(backend.words([0]).dtype), list(range(8)), 50)
-    wanted = read(reference, prompt, list(range(8)), 50)
+    found = read(backend, prompt.to(backend.words([0]).dtype), list(range(16)), 50)
+    wanted = read(reference, prompt, list(range(16)), 50)
     moved = torch.nn.functional.kl_div(
         found.log_softmax(-1), wanted.log_softmax(-1), reduction="batchmean", log_target=True
     )
