@@ -106,7 +106,9 @@ def prepare(model: Path, out: Path, steps: int) -> Path:
 
     config = load(str(model)).model.config
     told = {
-        part: "".join(f"{name} = {json.dumps(value)}\n" for name, value in numbers.items() if value is not None)
+        part: "".join(
+            f"{name} = {json.dumps(value)}\n" for name, value in numbers.items() if value is not None
+        )
         for part, numbers in (
             ("vision", config.vision.model_dump()),
             ("language", config.language.model_dump()),

@@ -82,7 +82,7 @@ def test_json_tells_the_answer_and_what_it_took(answer: str) -> None:
     told = json.loads(done.stdout)
     assert told["text"] == answer
     assert told["finish_reason"] == "stop"
-    assert told["usage"]["image_tokens"] == 196
+    assert told["usage"]["image_tokens"] == 64
     assert told["usage"]["completion_tokens"] > 5
 
 

@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from llavakit import LLaVA
 from llavakit.tiny.exam.newcomers import load
 from llavakit.tiny.world.styles import font_path
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-WRONG = 9  # of 38, when the weights were made
 # Sketches measure the font's drawings.
 pytestmark = pytest.mark.skipif(not font_path().exists(), reason="fonts-noto-color-emoji is not installed")
 
@@ -28,12 +26,3 @@ def test_every_conversation_has_its_pictures_and_every_picture_its_conversation(
 ) -> None:
     assert sorted(path for paths in drawn.values() for path in paths) == sorted(EXAMPLES.glob("*.png"))
     assert all(max(Image.open(path).size) == 448 for paths in drawn.values() for path in paths)
-
-
-def test_the_embedded_model_answers_most_of_what_the_samples_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    converse = runpy.run_path(str(EXAMPLES / "converse.py"))["converse"]
-    llava = LLaVA.from_pretrained("tiny")
-    told = [said for sitting in load(EXAMPLES / "pictures.toml") for said in converse(llava, sitting)]
-    wrong = [f"{question} {answer}" for question, answer, right in told if not right]
-    assert len(wrong) <= WRONG, wrong

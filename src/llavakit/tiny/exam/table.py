@@ -29,7 +29,9 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """A bar that is missed has a cross."""
     marks = {True: " ✓", False: " ✗", None: ""}
     lines = [" | ".join(cells(row)) + marks[row["met"]] for row in rows]
-    return "\n".join(f"| {line} |" for line in (" | ".join(COLUMNS), " | ".join(["---"] * len(COLUMNS)), *lines))
+    return "\n".join(
+        f"| {line} |" for line in (" | ".join(COLUMNS), " | ".join(["---"] * len(COLUMNS)), *lines)
+    )
 
 
 def _percent(share: float | None) -> str:
@@ -37,4 +39,5 @@ def _percent(share: float | None) -> str:
 
 
 if __name__ == "__main__":
-    print(markdown(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["scores"]))
+    told = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    sys.stdout.write(markdown(told["scores"]) + "\n")
