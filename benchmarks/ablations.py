@@ -1,6 +1,6 @@
 """LLaVA's ablations in miniature: what connector, features, stage 1, the tower's learning and data are worth.
 
-    python benchmarks/ablations.py MODEL --out runs/ablations [--steps 300] [--n 200] [--only linear,frozen]
+    python benchmarks/ablations.py MODEL --out runs/ablations [--steps 300] [--n 200] [--only "linear connector"]
 
 MODEL has been through the stages of recipes/tiny.toml before `align`: its tower and its language model are
 taken, as LLaVA takes CLIP and Vicuna, and joined by a new connector. Each variant is a line changed in the
@@ -46,8 +46,7 @@ lr = 2e-3
 [[stages]]
 name = "instruct"
 data = "tiny/instruct"
-trainable = ["vision_tower", "connector", "language_model"]
-organ_lr = {{ vision_tower = 1e-3 }}
+trainable = ["connector", "language_model"]
 steps = {steps}
 batch = 16
 optimiser = "muon"
@@ -64,7 +63,10 @@ def variants(steps: int) -> dict[str, tuple[str, ...]]:
         "linear connector": ('connector="linear"',),
         "last layer but one": ("feature_layer=-2",),
         "without stage 1": ("stages.0.steps=1",),
-        "tower frozen": ('stages.1.trainable=["connector", "language_model"]', "stages.1.organ_lr={}"),
+        "tower learns on": (
+            'stages.1.trainable=["vision_tower", "connector", "language_model"]',
+            "stages.1.organ_lr={vision_tower=1e-3}",
+        ),
         "half the data": (f"stages.1.steps={steps // 2}",),
         "a quarter of the data": (f"stages.1.steps={steps // 4}",),
     }

@@ -180,12 +180,10 @@ def test_the_language_models_are_llamas(name: str, hidden: int, layers: int) -> 
         assert language.head_dim * language.num_attention_heads == language.hidden_size
 
 
-def test_the_embedded_model_is_made_by_llavas_two_stages_on_a_tower_that_learns_on_slowly() -> None:
+def test_the_embedded_model_is_made_by_llavas_two_stages_on_a_tower_that_rests() -> None:
     stages = {stage.name: stage for stage in Recipe.load(RECIPES[0].parent / "tiny.toml").stages}
     assert stages["align"].trainable == ("connector",)
-    instruct = stages["instruct"]
-    assert set(instruct.trainable) == {"vision_tower", "connector", "language_model"}
-    assert instruct.organ_lr["vision_tower"] < instruct.lr
+    assert set(stages["instruct"].trainable) == {"connector", "language_model"}
 
 
 @pytest.mark.parametrize(
