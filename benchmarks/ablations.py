@@ -1,6 +1,6 @@
 """LLaVA's ablations in miniature: what connector, features, stage 1, the tower's learning and data are worth.
 
-    python benchmarks/ablations.py MODEL --out runs/ablations [--steps 300] [--n 200] [--only "linear connector"]
+    python benchmarks/ablations.py MODEL --out runs/ablations [--steps 300] [--only "tower learns on"]
 
 MODEL has been through the stages of recipes/tiny.toml before `align`: its tower and its language model are
 taken, as LLaVA takes CLIP and Vicuna, and joined by a new connector. Each variant is a line changed in the
