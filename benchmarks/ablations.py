@@ -16,8 +16,12 @@ from pathlib import Path
 
 from transformers import LlamaForCausalLM, LlavaForConditionalGeneration
 
+from llavakit.checkpoint.folder import describe
+from llavakit.config import Strict
+
 LINES = ("presence", "colour", "relation", "count", "words", "chart", "absent")
-# Stages as in recipes/tiny.toml, only shorter.
+TINY = Path(__file__).parents[1] / "recipes" / "tiny.toml"
+STAGE_1 = '[[stages]]\nname = "align"'  # the stages from here on are what is varied
 RECIPE = """\
 name = "ablation"
 seed = 7
@@ -35,29 +39,11 @@ weights = "{parts}/vision"
 [language]
 weights = "{parts}/language"
 {language}
-[[stages]]
-name = "align"
-data = "tiny/captions"
-trainable = ["connector"]
-steps = 150
-batch = 32
-lr = 2e-3
-
-[[stages]]
-name = "instruct"
-data = "tiny/instruct"
-trainable = ["connector", "language_model"]
-steps = {steps}
-batch = 16
-optimiser = "muon"
-lr = 3e-3
-weight_decay = 0.02
-betas = [0.9, 0.98]
-"""
+{stages}"""
 
 
 def variants(steps: int) -> dict[str, tuple[str, ...]]:
-    """What is changed, as `llava train --set` has it."""
+    """What is changed, as `llava train --set` has it, where stage 2 has so many steps."""
     return {
         "as the recipe": (),
         "linear connector": ('connector="linear"',),
@@ -80,10 +66,10 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=200, help="questions of each line")
     parser.add_argument("--only", default="", help="some of the variants, with commas between")
     args = parser.parse_args()
-    recipe = prepare(args.model, args.out, args.steps)
+    recipe = prepare(args.model, args.out)
     chosen = [name.strip() for name in args.only.split(",") if name.strip()] or list(variants(args.steps))
     for number, name in enumerate(chosen):
-        changes = variants(args.steps)[name]
+        changes = (f"stages.1.steps={args.steps}", *variants(args.steps)[name])
         scores = tried(recipe, args.out / name.replace(" ", "-"), changes, args.n)
         if not number:
             print("| variant | " + " | ".join(scores) + " | mean |\n|" + "---|" * (len(scores) + 2))
@@ -91,7 +77,7 @@ def main() -> None:
         print(f"| {name} | " + " | ".join(f"{s:.1f}" for s in (*scores.values(), mean)) + " |", flush=True)
 
 
-def prepare(model: Path, out: Path, steps: int) -> Path:
+def prepare(model: Path, out: Path) -> Path:
     """The model's tower and language model in folders of their own, and the recipe that joins them anew."""
     parts, recipe = out / "parts", out / "recipe.toml"
     if recipe.is_file():
@@ -104,20 +90,17 @@ def prepare(model: Path, out: Path, steps: int) -> Path:
     shutil.copy(model / "preprocessor_config.json", parts / "vision")
     for file in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         shutil.copy(model / file, parts / "language")
-    from llavakit.checkpoint import load
-
-    config = load(str(model)).model.config
-    told = {
-        part: "".join(
-            f"{name} = {json.dumps(value)}\n" for name, value in numbers.items() if value is not None
-        )
-        for part, numbers in (
-            ("vision", config.vision.model_dump()),
-            ("language", config.language.model_dump()),
-        )
-    }
-    recipe.write_text(RECIPE.format(parts=parts.resolve(), steps=steps, **told), encoding="utf-8")
+    config = describe(model).config
+    told = {"vision": numbers(config.vision), "language": numbers(config.language)}
+    _, begun, rest = TINY.read_text(encoding="utf-8").partition(STAGE_1)
+    recipe.write_text(RECIPE.format(parts=parts.resolve(), stages=begun + rest, **told), encoding="utf-8")
     return recipe
+
+
+def numbers(config: Strict) -> str:
+    """As lines of TOML."""
+    told = config.model_dump(exclude_none=True)
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in told.items())
 
 
 def tried(recipe: Path, out: Path, changes: tuple[str, ...], n: int) -> dict[str, float]:
