@@ -66,8 +66,10 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=200, help="questions of each line")
     parser.add_argument("--only", default="", help="some of the variants, with commas between")
     args = parser.parse_args()
-    recipe = prepare(args.model, args.out)
     chosen = [name.strip() for name in args.only.split(",") if name.strip()] or list(variants(args.steps))
+    if unknown := set(chosen) - set(variants(args.steps)):
+        parser.error(f"--only: no variant {min(unknown)!r} (there are {', '.join(variants(args.steps))})")
+    recipe = prepare(args.model, args.out)
     for number, name in enumerate(chosen):
         changes = (f"stages.1.steps={args.steps}", *variants(args.steps)[name])
         scores = tried(recipe, args.out / name.replace(" ", "-"), changes, args.n)

@@ -97,4 +97,4 @@ def test_an_unknown_dataset_names_the_nearest() -> None:
 
 
 def test_there_are_a_million_scenes() -> None:
-    assert all(len(Drawn(name)) == SCENES for name in ("tiny/pairs", "tiny/reading", *CONVERSATIONS))
+    assert all(len(Drawn(name)) == SCENES for name in ("tiny/pairs", *CONVERSATIONS))

@@ -1,8 +1,7 @@
 """The drawn world as training data: endless, made on the fly, the same for the same index.
 
-`tiny/pairs` are pictures with captions and phrases (contrastive), `tiny/reading` the same with more to read,
-`tiny/text` conversations about a described picture (the language model's own schooling), `tiny/captions` and
-`tiny/instruct` LLaVA's two stages.
+`tiny/pairs` are pictures with captions and phrases (contrastive), `tiny/text` conversations about a described
+picture (the language model's own schooling), `tiny/captions` and `tiny/instruct` LLaVA's two stages.
 """
 
 import itertools
@@ -58,11 +57,6 @@ def pairs(seed: int, rng: random.Random) -> CaptionedImage:
     return _one_of(_PAIRS, rng)(seed, rng)
 
 
-def reading(seed: int, rng: random.Random) -> CaptionedImage:
-    """As `pairs`, half of it pages of letters and clocks."""
-    return _one_of(_READING, rng)(seed, rng)
-
-
 def _one_of(mixture: Mapping[T, float], rng: random.Random) -> T:
     """One of its keys, as often as its values say."""
     (chosen,) = rng.choices(tuple(mixture), tuple(mixture.values()))
@@ -104,10 +98,9 @@ def _captioned(scene: Scene, image: Image.Image, said: str) -> CaptionedImage:
     return CaptionedImage(image, said, (*regions, rest))
 
 
-_Pictures = dict[Callable[[int, random.Random], CaptionedImage], float]
-# How often each comes. Letters come later: a page has so many that little else is learned beside them (with a
-# third of it pages, 1,400 steps taught 9 % of kinds and 2 % of letters).
-_PAIRS: _Pictures = {
+# How often each comes. Pages of letters seldom: they have so many that little else is learned beside them
+# (with a third of it pages, 1,400 steps taught 9 % of kinds and 2 % of letters).
+_PAIRS: dict[Callable[[int, random.Random], CaptionedImage], float] = {
     _outsider: 0.03,
     _tiles: 0.45,
     _reader: 0.06,
@@ -115,15 +108,6 @@ _PAIRS: _Pictures = {
     _seen(written): 0.04,
     _seen(charted): 0.06,
     _seen(make_scene): 0.26,
-}
-_READING: _Pictures = {
-    _outsider: 0.02,
-    _tiles: 0.14,
-    _reader: 0.46,
-    _seen(medley): 0.04,
-    _seen(written): 0.08,
-    _seen(charted): 0.10,
-    _seen(make_scene): 0.16,
 }
 
 
@@ -221,7 +205,6 @@ def _turns(rng: random.Random, turns: list[tuple[Message, str]]) -> tuple[Messag
 
 _MAKERS: dict[str, Callable[[int, random.Random], Any]] = {
     "tiny/pairs": pairs,
-    "tiny/reading": reading,
     "tiny/text": text,
     "tiny/captions": captions,
     "tiny/instruct": instruct,
