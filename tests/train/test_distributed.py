@@ -10,10 +10,6 @@ from pathlib import Path
 import pytest
 
 from llavakit.checkpoint import load
-from llavakit.errors import UsageError
-from llavakit.train import Recipe
-from llavakit.train.distributed import World
-from llavakit.train.run import _check
 from train import small
 
 
@@ -92,6 +88,15 @@ def test_a_process_that_dies_is_named_by_the_others_and_the_run_resumes(tmp_path
     agrees(log, alone)
 
 
-def test_what_runs_in_one_process_only_is_refused_in_several() -> None:
-    with pytest.raises(UsageError, match=r"stage clip: the contrastive objective .* without torchrun"):
-        _check(Recipe.parse_toml(small.RECIPE, "small"), World(0, 2))
+def test_a_stage_for_one_process_is_refused_in_several_and_those_after_it_are_not(tmp_path: Path) -> None:
+    log, out = tmp_path / "log.jsonl", tmp_path / "run"
+    for said in finish(small.together(2, out, log, "RECIPE"), 2):
+        assert "stage clip" in said and "without torchrun" in said and "Traceback" not in said
+    one = small.start(out, log, "RECIPE", "hardware.save_every=1", pause=0.5)
+    wait_for(log, 5)  # the first stage has four steps
+    one.send_signal(signal.SIGTERM)
+    finish([one], 143)
+    finish(small.together(2, out, log, "RECIPE"))
+    last = small.lines(log)[-1]
+    assert (last["stage"], last["step"]) == ("instruct", 6)
+    assert load(out / "model").model.config.language.hidden_size == 32

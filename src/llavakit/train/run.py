@@ -76,7 +76,7 @@ class _Run:
         on_stage: OnStage | None,
         on_encoding: OnEncoding,
     ) -> None:
-        _check(recipe, world)
+        _check(recipe)
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -85,18 +85,33 @@ class _Run:
         self.open_data, self.open_texts = open_data, open_texts
         self.on_stage, self.on_encoding = on_stage, on_encoding
         self.state = State(out, _fingerprints(recipe), world, recipe.hardware.keep)
+        self._check_alone()
         self.begin()
         _check_model(recipe, self.checkpoint.model.config)
 
     def begin(self) -> None:
         self.checkpoint, self.trainee = start(self.recipe, self.out, self.open_texts, self.world)
 
+    @property
+    def _first(self) -> int:
+        """Which stage the run is in."""
+        names = [stage.name for stage in self.recipe.stages]
+        return names.index(self.state.position.stage) if self.state.position else 0
+
+    def _check_alone(self) -> None:
+        """No stage that is still to come needs a process for itself, where there are several."""
+        for stage in self.recipe.stages[self._first :]:
+            if stage.objective == "contrastive" and self.world.size > 1:
+                raise UsageError(
+                    f"stage {stage.name}: the contrastive objective compares a batch's pictures with each "
+                    "other and runs in one process: start without torchrun until that stage is over"
+                )
+
     def stages(self) -> None:
         """Run those that are not done yet; the model is then as the last of them left it."""
-        names = [stage.name for stage in self.recipe.stages]
-        first = names.index(self.state.position.stage) if self.state.position else 0
+        first = self._first
         for index, stage in enumerate(self.recipe.stages[first:], start=first):
-            last = index + 1 == len(names)
+            last = index + 1 == len(self.recipe.stages)
             begun = self.state.begun(stage.name) is not None
             if last and not begun and self._needs_base():
                 world = self.world
@@ -201,8 +216,8 @@ def _fingerprints(recipe: Recipe) -> dict[str, str]:
     return prints
 
 
-def _check(recipe: Recipe, world: World) -> None:
-    """What the recipe and the machines do not say no to apart, but do together.
+def _check(recipe: Recipe) -> None:
+    """What the stages do not say no to apart, but do together.
 
     Raises:
         UsageError: a stage cannot run so, or not with what is installed.
@@ -212,11 +227,6 @@ def _check(recipe: Recipe, world: World) -> None:
         get_template(stage.template or recipe.template)
         if stage.lora is not None:
             check_libraries(stage.lora)
-        if stage.objective == "contrastive" and world.size > 1:
-            raise UsageError(
-                f"stage {stage.name}: the contrastive objective compares a batch's pictures with each other "
-                "and runs in one process: start that stage without torchrun"
-            )
         if stage.precision == "float32" and recipe.hardware.frozen == "bfloat16":
             raise UsageError(
                 f'stage {stage.name}: precision "float32" and hardware.frozen "bfloat16" do not go together'
