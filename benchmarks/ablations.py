@@ -21,7 +21,8 @@ from llavakit.config import Strict
 
 LINES = ("presence", "colour", "relation", "count", "words", "chart", "absent")
 TINY = Path(__file__).parents[1] / "recipes" / "tiny.toml"
-STAGE_1 = '[[stages]]\nname = "align"'  # the stages from here on are what is varied
+# The two stages from here to there are what is varied.
+STAGE_1, POLISH = '[[stages]]\nname = "align"', '[[stages]]\nname = "polish"'
 RECIPE = """\
 name = "ablation"
 seed = 7
@@ -94,8 +95,9 @@ def prepare(model: Path, out: Path) -> Path:
         shutil.copy(model / file, parts / "language")
     config = describe(model).config
     told = {"vision": numbers(config.vision), "language": numbers(config.language)}
-    _, begun, rest = TINY.read_text(encoding="utf-8").partition(STAGE_1)
-    recipe.write_text(RECIPE.format(parts=parts.resolve(), stages=begun + rest, **told), encoding="utf-8")
+    text = TINY.read_text(encoding="utf-8")
+    stages = text[text.index(STAGE_1) : text.index(POLISH)]
+    recipe.write_text(RECIPE.format(parts=parts.resolve(), stages=stages, **told), encoding="utf-8")
     return recipe
 
 
