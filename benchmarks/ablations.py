@@ -67,12 +67,13 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=200, help="questions of each line")
     parser.add_argument("--only", default="", help="some of the variants, with commas between")
     args = parser.parse_args()
-    chosen = [name.strip() for name in args.only.split(",") if name.strip()] or list(variants(args.steps))
-    if unknown := set(chosen) - set(variants(args.steps)):
-        parser.error(f"--only: no variant {min(unknown)!r} (there are {', '.join(variants(args.steps))})")
+    known = variants(args.steps)
+    chosen = [name.strip() for name in args.only.split(",") if name.strip()] or list(known)
+    if unknown := set(chosen) - set(known):
+        parser.error(f"--only: no variant {min(unknown)!r} (there are {', '.join(known)})")
     recipe = prepare(args.model, args.out)
     for number, name in enumerate(chosen):
-        changes = (f"stages.1.steps={args.steps}", *variants(args.steps)[name])
+        changes = (f"stages.1.steps={args.steps}", *known[name])
         scores = tried(recipe, args.out / name.replace(" ", "-"), changes, args.n)
         if not number:
             print("| variant | " + " | ".join(scores) + " | mean |\n|" + "---|" * (len(scores) + 2))

@@ -92,6 +92,7 @@ def test_a_stage_for_one_process_is_refused_in_several_and_those_after_it_are_no
     log, out = tmp_path / "log.jsonl", tmp_path / "run"
     for said in finish(small.together(2, out, log, "RECIPE"), 2):
         assert "stage clip" in said and "without torchrun" in said and "Traceback" not in said
+    assert not out.exists()
     one = small.start(out, log, "RECIPE", "hardware.save_every=1", pause=0.5)
     wait_for(log, 5)  # the first stage has four steps
     one.send_signal(signal.SIGTERM)

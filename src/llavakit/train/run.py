@@ -77,15 +77,15 @@ class _Run:
         on_encoding: OnEncoding,
     ) -> None:
         _check(recipe)
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--out {out} cannot be written: {error.strerror}") from None
         self.recipe, self.out, self.world, self.hooks = recipe, out, world, hooks
         self.open_data, self.open_texts = open_data, open_texts
         self.on_stage, self.on_encoding = on_stage, on_encoding
         self.state = State(out, _fingerprints(recipe), world, recipe.hardware.keep)
         self._check_alone()
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {out} cannot be written: {error.strerror}") from None
         self.begin()
         _check_model(recipe, self.checkpoint.model.config)
 
