@@ -16,7 +16,7 @@ ASK: dict[str, Maker] = {
 Mixture = Mapping[str, float]
 EVERYTHING: Mixture = {
     "presence": 12, "any": 2, "colour": 11, "colour_at": 1, "by_colour": 2, "check": 3, "count": 14,
-    "where": 8, "absent": 10, "list": 3, "which": 5, "next_to": 2, "brief": 2, "describe": 2,
+    "where": 8, "absent": 10, "list": 10, "which": 10, "next_to": 2, "brief": 2, "describe": 8,
     "relation": 12, "more_fewer": 4, "largest": 8, "same": 4,
     "category": 4, "theme": 2, "day_night": 2, "unusual": 2, "bays": 1, "step_count": 2,
     "cook": 1, "advertise": 1, "story": 0.5, "one_picture": 0.3, "furnished": 1.2,
