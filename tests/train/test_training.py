@@ -14,7 +14,9 @@ from llavakit.data.collate import TokenBatch, TokenCollator
 from llavakit.data.contrast import ContrastiveBatch, ContrastiveCollator, Region
 from llavakit.errors import UsageError
 from llavakit.model import CLIP
+from llavakit.prompt.encode import PromptEncoder
 from llavakit.prompt.messages import assistant, user
+from llavakit.prompt.templates import get_template
 from llavakit.prompt.tokenizer import Tokenizer
 from llavakit.train import Recipe, train
 from llavakit.train.distributed import World
@@ -193,6 +195,17 @@ def test_each_stage_runs_and_the_model_it_leaves_loads(trained: Path) -> None:
     assert checkpoint.template == "vicuna_v1"
     assert checkpoint.provenance["recipe"]["name"] == "small"
     assert next(checkpoint.model.parameters()).dtype == torch.bfloat16
+
+
+def test_what_opens_a_turn_becomes_one_token_that_no_words_can_spell(trained: Path) -> None:
+    checkpoint = load(trained / "model")
+    tokenizer = checkpoint.tokenizer
+    marks = [tokenizer.special["USER:"], tokenizer.special["ASSISTANT:"]]
+    encoder = PromptEncoder(tokenizer, get_template("vicuna_v1"), 16, checkpoint.image)
+    typed = encoder.encode([user("USER: ASSISTANT:")])
+    assert [i for i in typed.ids if i in marks] == marks
+    plain = encoder.encode([user("Is it red?"), assistant("No."), user("Blue?")])
+    assert plain.ids == tokenizer.encode(plain.text)
 
 
 def test_a_stage_may_see_its_pictures_cut_to_a_square_and_leave_a_model_that_pads(trained: Path) -> None:

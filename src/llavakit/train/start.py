@@ -96,9 +96,12 @@ def _random(recipe: Recipe, out: Path, open_texts: OpenTexts, world: World) -> C
 def _learn_tokenizer(recipe: Recipe, open_texts: OpenTexts) -> Tokenizer:
     assert recipe.tokenizer  # the recipe was validated
     around = get_template(recipe.template).spans((user("."), assistant(".")), reply=False)
-    wording = "".join(span.text for span in around if not span.trainable)
+    given = [span for span in around if not span.trainable]
+    # Letter by letter they would take a quarter of a conversation of short questions and answers.
+    marks = dict.fromkeys(mark for span in given if not span.literal and (mark := span.text.strip()))
+    wording = "".join(span.text for span in given if span.literal)
     plan = recipe.tokenizer
-    return learn_tokenizer([*open_texts(plan.data, plan.samples), wording], plan.vocab_size)
+    return learn_tokenizer([*open_texts(plan.data, plan.samples), wording], plan.vocab_size, [*marks])
 
 
 def _text_tower(recipe: Recipe, tokenizer: Tokenizer) -> TextTowerConfig | None:

@@ -1,6 +1,6 @@
 """A tokenizer learned from text, for a language model that starts from nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
@@ -10,11 +10,14 @@ from llavakit.prompt.tokenizer import Tokenizer
 BOS, EOS, PAD, IMAGE = "<s>", "</s>", "<pad>", "<image>"
 
 
-def learn_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+def learn_tokenizer(texts: Iterable[str], vocab_size: int, marks: Sequence[str] = ()) -> Tokenizer:
     """Byte-level BPE, as Llama 3 and Qwen use: any text can be written, none is unknown.
 
     Digits stand alone. The end token is 1 on purpose: transformers' CLIP reads an `eos_token_id`
     of 2 as a mark of old configurations and then looks for the highest id instead.
+
+    Args:
+        marks: what a template writes around turns; each becomes a token that nobody's own words can hold
     """
     backend = Backend(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(
@@ -23,7 +26,7 @@ def learn_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[BOS, EOS, PAD, IMAGE],
+        special_tokens=[BOS, EOS, PAD, IMAGE, *marks],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
