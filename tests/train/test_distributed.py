@@ -88,6 +88,7 @@ def test_a_process_that_dies_is_named_by_the_others_and_the_run_resumes(tmp_path
     agrees(log, alone)
 
 
+@pytest.mark.slow
 def test_a_stage_for_one_process_is_refused_in_several_and_those_after_it_are_not(tmp_path: Path) -> None:
     log, out = tmp_path / "log.jsonl", tmp_path / "run"
     for said in finish(small.together(2, out, log, "RECIPE"), 2):

@@ -34,6 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_a_run_ends_with_the_same_losses_and_weights(
     tmp_path: Path, finished: Path
 ) -> None:

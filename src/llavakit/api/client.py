@@ -23,6 +23,7 @@ KEY = "OPENAI_API_KEY"
 _LONGEST_PAUSE = 60.0  # seconds, between tries
 _LONGEST_HELD = 600.0  # a server that asks to wait longer than this has no answer today
 _REFUSABLE = ("temperature", "max_tokens")  # newer models take neither
+_FIRST_TRIES = 4  # to reach a server that never answered: its address may be wrong, and somebody waits
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 Body = Mapping[str, Any]
@@ -58,7 +59,8 @@ class Api:
             who: what errors call it
             concurrency: requests at a time
             timeout: of one try, in seconds, to the last byte
-            tries: of one request, while the server is busy, broken or cut off
+            tries: of one request, while the server is busy, broken or cut off; fewer to reach one that never
+                answered
             pause: before the second try, in seconds; each further one is twice as long, to a minute
             rpm, tpm: requests and tokens that are sent in a minute at most, evenly; every try is a request
 
@@ -166,11 +168,12 @@ class Api:
             _MissingError: there will be none in this run.
             EndedError: another found that there is no sense in asking on.
         """
-        reason = ""
-        for tried in range(self._tries):
+        reason, tried = "", 0
+        while tried < self._tries:
             if tried:
                 pause = min(_LONGEST_PAUSE, self._pause * 2 ** (tried - 1))
                 await asking.rest(pause * random.uniform(0.5, 1))
+            tried += 1
             body = {"model": self.model} | {
                 name: value for name, value in asked.items() if name not in self.refused
             }
@@ -187,6 +190,8 @@ class Api:
             except httpx2.HTTPError as error:
                 reason = f"the connection failed ({error or type(error).__name__})"
                 paid = not isinstance(error, _NEVER_SENT)
+                if not paid and not self.heard and tried >= _FIRST_TRIES:
+                    break
             else:
                 if response.is_success and (said := reply_of(response)) is not None:
                     self._count(said, tokens)
@@ -196,8 +201,7 @@ class Api:
                 raise _MissingError(f"{reason}; to ask again might cost more than there is")
         if not self.heard:
             raise LlavaError(
-                f"the {self.who} at {self.url} gave no answer in {self._tries} tries: {reason}; "
-                "check the address"
+                f"the {self.who} at {self.url} gave no answer in {tried} tries: {reason}; check the address"
             )
         raise _MissingError(f"{reason}, in {self._tries} tries")
 
