@@ -168,12 +168,11 @@ class Api:
             _MissingError: there will be none in this run.
             EndedError: another found that there is no sense in asking on.
         """
-        reason, tried = "", 0
-        while tried < self._tries:
+        reason = ""
+        for tried in range(self._tries):
             if tried:
                 pause = min(_LONGEST_PAUSE, self._pause * 2 ** (tried - 1))
                 await asking.rest(pause * random.uniform(0.5, 1))
-            tried += 1
             body = {"model": self.model} | {
                 name: value for name, value in asked.items() if name not in self.refused
             }
@@ -190,7 +189,7 @@ class Api:
             except httpx2.HTTPError as error:
                 reason = f"the connection failed ({error or type(error).__name__})"
                 paid = not isinstance(error, _NEVER_SENT)
-                if not paid and not self.heard and tried >= _FIRST_TRIES:
+                if not paid and not self.heard and tried + 1 >= _FIRST_TRIES:
                     break
             else:
                 if response.is_success and (said := reply_of(response)) is not None:
@@ -201,7 +200,8 @@ class Api:
                 raise _MissingError(f"{reason}; to ask again might cost more than there is")
         if not self.heard:
             raise LlavaError(
-                f"the {self.who} at {self.url} gave no answer in {tried} tries: {reason}; check the address"
+                f"the {self.who} at {self.url} gave no answer in {tried + 1} tries: {reason}; "
+                "check the address"
             )
         raise _MissingError(f"{reason}, in {self._tries} tries")
 
