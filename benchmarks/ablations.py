@@ -21,8 +21,8 @@ from llavakit.config import Strict
 
 LINES = ("presence", "colour", "relation", "count", "words", "chart", "absent")
 TINY = Path(__file__).parents[1] / "recipes" / "tiny.toml"
-# The two stages from here to there are what is varied.
-STAGE_1, POLISH = '[[stages]]\nname = "align"', '[[stages]]\nname = "polish"'
+# The two stages from here on are what is varied.
+STAGE_1 = '[[stages]]\nname = "align"'
 RECIPE = """\
 name = "ablation"
 seed = 7
@@ -97,7 +97,7 @@ def prepare(model: Path, out: Path) -> Path:
     config = describe(model).config
     told = {"vision": numbers(config.vision), "language": numbers(config.language)}
     text = TINY.read_text(encoding="utf-8")
-    stages = text[text.index(STAGE_1) : text.index(POLISH)]
+    stages = text[text.index(STAGE_1) :]
     recipe.write_text(RECIPE.format(parts=parts.resolve(), stages=stages, **told), encoding="utf-8")
     return recipe
 

@@ -182,14 +182,9 @@ def test_the_language_models_are_llamas(name: str, hidden: int, layers: int) -> 
 
 def test_the_embedded_model_is_made_by_llavas_two_stages_on_a_tower_that_rests() -> None:
     stages = {stage.name: stage for stage in Recipe.load(RECIPES[0].parent / "tiny.toml").stages}
+    assert list(stages) == ["clip", "language", "align", "instruct"]
     assert stages["align"].trainable == ("connector",)
     assert set(stages["instruct"].trainable) == {"connector", "language_model"}
-
-
-def test_where_the_embedded_models_tower_learns_with_the_rest_it_learns_slowly() -> None:
-    polish = Recipe.load(RECIPES[0].parent / "tiny.toml").stages[-1]
-    assert "vision_tower" in polish.trainable
-    assert polish.organ_lr["vision_tower"] <= polish.lr / 10
 
 
 @pytest.mark.parametrize(
