@@ -10,12 +10,14 @@ import pexpect
 import pytest
 from PIL import Image
 
+from cli.inside import inside
 from llavakit.checkpoint.locate import embedded_folder
 from llavakit.tiny.world.styles import font_path
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TOYS = EXAMPLES / "toys.png"
 QUESTION = "How many cars are there?"
+SHORT = ("--max-new-tokens", "32")
 
 pytestmark = pytest.mark.skipif(
     not (embedded_folder() / "config.json").is_file(), reason="the embedded weights are not here"
@@ -32,7 +34,7 @@ def llava(
         capture_output=True,
         text=True,
         timeout=120,
-        env=os.environ | {"NO_COLOR": "1", "COLUMNS": "200"} | environment,
+        env=os.environ | environment,
     )
 
 
@@ -82,7 +84,7 @@ def test_json_tells_the_answer_and_what_it_took(answer: str) -> None:
     told = json.loads(done.stdout)
     assert told["text"] == answer
     assert told["finish_reason"] == "stop"
-    assert told["usage"]["image_tokens"] == 64
+    assert told["usage"]["image_tokens"] == 196
     assert told["usage"]["completion_tokens"] > 5
 
 
@@ -93,7 +95,7 @@ def test_a_stop_string_ends_the_answer_and_is_not_shown(answer: str) -> None:
 
 def test_the_same_seed_draws_the_same_answer() -> None:
     draws = [
-        llava("chat", TOYS, "-p", "Describe the picture.", "--temperature", "1.5", "--seed", "5").stdout
+        llava("chat", TOYS, "-p", "Describe it.", "--temperature", "1.5", "--seed", "5", *SHORT).stdout
         for _ in range(2)
     ]
     assert draws[0] == draws[1]
@@ -130,16 +132,17 @@ def half_downloaded(tmp_path: Path) -> Path:
     ],
 )
 def test_a_mistake_gets_one_sentence_and_the_right_exit_code(
-    words: tuple[str | Path, ...], code: int, message: str, tmp_path: Path, half_downloaded: Path
-) -> None:
+    words: tuple[str | Path, ...], code: int, message: str, tmp_path: Path, half_downloaded: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     (tmp_path / "empty").mkdir()
     (tmp_path / "note.png").write_text("not a picture")
     places = {"{half}": half_downloaded, "{empty}": tmp_path / "empty", "{text}": tmp_path / "note.png"}
-    done = llava("chat", *(places.get(str(word), word) for word in words))
-    assert done.returncode == code, done.stderr
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    said = inside(monkeypatch, capsys, "chat", *(places.get(str(word), word) for word in words))
+    assert said.code == code, said.err
+    assert message in said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
 
 
 def test_an_unknown_recipe_field_names_the_nearest(tmp_path: Path) -> None:

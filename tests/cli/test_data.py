@@ -1,22 +1,14 @@
 """`llava data`: what it says, where, and with which exit code."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
+from cli.inside import Said, inside
 from data.files import gpt, human, picture, row, write_json
-from llavakit.cli import main
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
 
 Llava = Callable[..., Said]
 ASK = human("<image>\nWhat?")
@@ -24,17 +16,8 @@ ASK = human("<image>\nWhat?")
 
 @pytest.fixture
 def llava(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], saved_llava: Path) -> Llava:
-    """The command, in this process: its code, what it printed, and its complaints."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
     def run(*words: str | Path, model: bool = True) -> Said:
-        given = [*map(str, words), *(["--model", str(saved_llava)] if model else [])]
-        monkeypatch.setattr(sys, "argv", ["llava", "data", *given])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        said = capsys.readouterr()
-        return Said(int(stopped.value.code or 0), said.out, said.err)
+        return inside(monkeypatch, capsys, "data", *words, *(("--model", saved_llava) if model else ()))
 
     return run
 

@@ -2,22 +2,14 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
+from cli.inside import Said, inside
 from judge_server import Told, judge_server
-from llavakit.cli import main
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
 
 Llava = Callable[..., Said]
 DOG = {"category": "dog", "bbox": [0.05, 0.4, 0.3, 0.8]}
@@ -26,21 +18,11 @@ CAT = {"category": "cat", "bbox": [0.6, 0.4, 0.9, 0.8]}
 
 @pytest.fixture
 def llava(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Llava:
-    """The command, in this process: its code, what it printed, and its complaints."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str | Path) -> Said:
-        monkeypatch.setattr(sys, "argv", ["llava", "data", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
+        return inside(monkeypatch, capsys, "data", *words)
 
     return run
 
