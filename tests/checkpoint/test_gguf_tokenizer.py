@@ -225,6 +225,12 @@ def test_rows_of_the_embedding_without_a_token_are_filled_up() -> None:
     assert read_tokenizer(metadata, HERE).encode("a cat") == original.encode("a cat")
 
 
+def test_a_tokenizer_larger_than_its_embedding_is_refused() -> None:
+    original = byte_level("gpt-2")
+    with pytest.raises(CheckpointError, match=rf"model: .* {original.vocab_size} tokens, .* only 40 rows"):
+        tokenizer_metadata(original, 40, "model")
+
+
 def test_the_tokenizer_of_the_embedded_model_survives() -> None:
     from llavakit.checkpoint.locate import embedded_folder
 

@@ -26,7 +26,7 @@ from llavakit.model import Llava
 from llavakit.model.shapes import shapes_only
 from llavakit.prompt.tokenizer import Tokenizer
 
-_VERSION = 1  # of what is written: kept folders of another one are not used
+_VERSION = 2  # of what is written: kept folders of another one are not used
 _SCHEME = "q4_0"
 
 
@@ -50,7 +50,7 @@ SHAPES = {
     "tiny-random": Shape(
         VisionConfig(image_size=56, hidden_size=128, intermediate_size=256, num_hidden_layers=2,
                      num_attention_heads=2),
-        LanguageConfig(vocab_size=2048, hidden_size=256, intermediate_size=512, num_hidden_layers=2,
+        LanguageConfig(vocab_size=4096, hidden_size=256, intermediate_size=512, num_hidden_layers=2,
                        num_attention_heads=4, num_key_value_heads=4, head_dim=64),
         2,
     ),
@@ -112,7 +112,9 @@ def write_random(
     language = given.language
     if layers is not None:
         language = language.model_copy(update={"num_hidden_layers": layers})
-    tokenizer = Tokenizer.load(embedded_folder())  # its words do not matter either
+    tokenizer = Tokenizer.load(
+        embedded_folder()
+    )  # its words do not matter; every shape has rows enough for them
     config = LlavaConfig(vision=given.vision, language=language, image_token_id=tokenizer.image_token_id)
     said = Description(
         folder, config, ImageConfig(size=given.vision.image_size), Own(), "vicuna_v1", (tokenizer.eos_id,)

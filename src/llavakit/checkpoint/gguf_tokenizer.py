@@ -199,13 +199,18 @@ def tokenizer_metadata(tokenizer: Tokenizer, rows: int, where: str) -> dict[str,
     """`tokenizer` as GGUF metadata, filled up with unused tokens to the embedding's `rows`.
 
     Raises:
-        CheckpointError: the format has no words for a tokenizer of this kind.
+        CheckpointError: the format has no words for a tokenizer of this kind, or tokens have no row.
     """
     described = json.loads(tokenizer.backend.to_str())
     model = described["model"]
     if model["type"] != "BPE":
         raise CheckpointError(
             f"{where}: a tokenizer of type {model['type']} cannot be written as GGUF, only BPE can"
+        )
+    if (ids := 1 + max(tokenizer.backend.get_vocab(with_added_tokens=True).values())) > rows:
+        raise CheckpointError(
+            f"{where}: its tokenizer has ids for {ids} tokens, its embedding only {rows} rows: "
+            "is that the tokenizer it was trained with?"
         )
     write = _sentencepiece_metadata if model["byte_fallback"] else _byte_level_metadata
     values = write(described, tokenizer, rows, where)
