@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from assemble import picture
+from llavakit import LLaVA
 from llavakit.data.instruct import InstructData
 from llavakit.serve.answering import Answering
 from llavakit.serve.faults import Fault
@@ -103,6 +104,25 @@ def test_examples_ship_with_the_package_and_are_small() -> None:
     for example in EXAMPLES:
         assert example.path.exists()
         assert example.question("en") != example.question("zh")
+
+
+TRUE = {
+    "toys.png": ("three", "没有"),
+    "beach.png": ("red", "红"),
+    "street.png": ("penguin", "绿"),
+    "desert.png": ("no fish", "没有鱼"),
+    "kitchen.png": ("kitchen", "餐桌"),
+    "chart.png": ("bar chart", "柱状图"),
+}
+
+
+def test_the_embedded_model_answers_every_example_rightly_in_both_languages() -> None:
+    tiny = LLaVA.from_pretrained("tiny")
+    assert {example.name for example in EXAMPLES} == set(TRUE)
+    for example in EXAMPLES:
+        for language, truth in zip(("en", "zh"), TRUE[example.name], strict=True):
+            reply = tiny.generate(example.question(language), images=[example.path])
+            assert truth in reply.text, example
 
 
 # --- from the browser to the model ---

@@ -70,9 +70,9 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "loading": ("Loading {name} …", "正在加载 {name}……"),
     "sees_tiny": (
-        "**{name}** is a small model that knows **drawn scenes** only, such as those below. What it says of "
-        "photographs means nothing.",
-        "**{name}** 是一个小模型，只认识**画出来的场景**，如下面的例子。它对照片说的话没有意义。",
+        "**{name}** is a small model that knows **drawn scenes** only, such as those below, and often errs "
+        "on them too. What it says of photographs means nothing.",
+        "**{name}** 是一个小模型，只认识**画出来的场景**，如下面的例子，也常会说错。它对照片说的话没有意义。",
     ),
     "sees_model": (
         "**{name}** · {parameters} parameters, {size}, on {device}",
