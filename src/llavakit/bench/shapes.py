@@ -112,9 +112,8 @@ def write_random(
     language = given.language
     if layers is not None:
         language = language.model_copy(update={"num_hidden_layers": layers})
-    tokenizer = Tokenizer.load(
-        embedded_folder()
-    )  # its words do not matter; every shape has rows enough for them
+    # Its words do not matter; every shape has rows enough for them.
+    tokenizer = Tokenizer.load(embedded_folder())
     config = LlavaConfig(vision=given.vision, language=language, image_token_id=tokenizer.image_token_id)
     said = Description(
         folder, config, ImageConfig(size=given.vision.image_size), Own(), "vicuna_v1", (tokenizer.eos_id,)
