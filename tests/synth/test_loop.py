@@ -12,9 +12,10 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "data_loop.py"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_what_the_teacher_wrote_makes_an_untrained_connector_see(tmp_path: Path) -> None:
-    """Fifteen points are far beyond chance: an untrained connector names 0 % of what is there, and training
-    at this size brought 29 % (n = 60)."""
+    """Fifteen points are beyond chance: of 60 questions, an untrained connector's presence F1 was 19 %, and
+    training at this size brought 35 %."""
     words = ["--out", tmp_path, "--scenes", 150, "--steps", 120, "--questions", 60]
     done = subprocess.run(
         [sys.executable, EXAMPLE, *map(str, words)],
