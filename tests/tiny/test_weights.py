@@ -31,7 +31,13 @@ def test_the_embedded_model_is_small_and_says_how_it_was_made(tiny: LLaVA) -> No
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 40e6
     assert tiny.provenance["recipe"]["name"] == "tiny"
     assert tiny.provenance["hours"] > 0
-    assert (FOLDER / "README.md").is_file()
+    assert "Commits" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_log_of_its_training_tells_every_stage_to_its_end(tiny: LLaVA) -> None:
+    rows = map(json.loads, (FOLDER / "training_log.jsonl").read_text(encoding="utf-8").splitlines())
+    last = {row["stage"]: row["step"] for row in rows}
+    assert last == {stage["name"]: stage["steps"] for stage in tiny.provenance["recipe"]["stages"]}
 
 
 def test_its_text_tower_is_kept() -> None:

@@ -1,6 +1,8 @@
 """Stages learn what they should, freeze what they should, and lose nothing when killed."""
 
 import math
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from llavakit.train.objectives import contrastive_loss, next_token_loss
 from llavakit.train.optimiser import Group, Optimiser
 from llavakit.train.organs import Trainee, initialise
 from llavakit.train.recipe import Hardware, Organ, Stage
+from llavakit.train.run import commit
 from llavakit.train.schedule import cosine
 from llavakit.train.task import task_of
 from model.reference import hf_llava
@@ -195,6 +198,26 @@ def test_each_stage_runs_and_the_model_it_leaves_loads(trained: Path) -> None:
     assert checkpoint.template == "vicuna_v1"
     assert checkpoint.provenance["recipe"]["name"] == "small"
     assert next(checkpoint.model.parameters()).dtype == torch.bfloat16
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_trained_model_says_what_commit_of_the_code_trained_it(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=A", "-c", "user.email=a@b")
+        told = subprocess.run(
+            ("git", "-C", tmp_path, *who, *words), capture_output=True, text=True, check=True
+        )
+        return told.stdout.strip()
+
+    assert commit(tmp_path) == {}
+    git("init")
+    assert commit(tmp_path) == {}  # nothing in it yet
+    (tmp_path / "a.py").write_text("1")
+    git("add", "a.py")
+    git("commit", "-m", "First")
+    assert commit(tmp_path) == {"commit": git("rev-parse", "--short=12", "HEAD")}
+    (tmp_path / "a.py").write_text("2")
+    assert commit(tmp_path) == {"commit": git("rev-parse", "--short=12", "HEAD") + "-dirty"}
 
 
 def test_what_opens_a_turn_becomes_one_token_that_no_words_can_spell(trained: Path) -> None:

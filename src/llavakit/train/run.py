@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -196,10 +197,23 @@ class _Run:
         self.checkpoint.provenance = {
             "recipe": self.recipe.model_dump(mode="json", exclude_none=True),
             "llavakit": llavakit.__version__,
+            **commit(Path(__file__).parents[3]),
             "torch": torch.__version__,
             "device": f"{self.world.size} x {self.world.device.type}",
             "hours": round(self.state.seconds / 3600, 2),
         }
+
+
+def commit(tree: Path) -> dict[str, str]:
+    """The commit that a source tree is at, "-dirty" where it was changed since; nothing for other folders."""
+    if not (tree / ".git").exists():
+        return {}
+    try:
+        words = ("git", "-C", str(tree), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+        told = subprocess.run(words, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # there is no git, or it is somebody else's folder
+        return {}
+    return {"commit": told.stdout.strip()}
 
 
 def _fingerprints(recipe: Recipe) -> dict[str, str]:
