@@ -3,7 +3,6 @@
 Heavy imports stand inside the verbs, so that `llava --help` answers without torch.
 """
 
-import gc
 import os
 import sys
 
@@ -61,5 +60,3 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone: `llava … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    finally:
-        gc.freeze()  # the interpreter's last search for cycles, through all of torch, takes 0.2 s

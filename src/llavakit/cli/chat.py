@@ -55,8 +55,10 @@ def chat(
         raise PromptError("the prompt is empty: ask something with -p")
     if as_json and prompt is None:
         raise typer.BadParameter("--json needs a prompt: -p")
-    from llavakit.engine import make_sampling
-    from llavakit.media import open_image
+    with options.lasting():
+        import llavakit.llava  # noqa: F401  # here, with all that it needs, and not when a model is loaded
+        from llavakit.engine import make_sampling
+        from llavakit.media import open_image
 
     sampling = dataclasses.asdict(
         make_sampling(

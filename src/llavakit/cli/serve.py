@@ -90,9 +90,10 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     for loud in ("httpx", "httpx2", "httpcore", "uvicorn.error", "asyncio"):
         logging.getLogger(loud).setLevel(logging.WARNING)
-    from llavakit.serve.app import create_app
-    from llavakit.serve.models import parse_sources
-    from llavakit.serve.server import Server
+    with options.lasting():
+        from llavakit.serve.app import create_app
+        from llavakit.serve.models import parse_sources
+        from llavakit.serve.server import Server
 
     app = create_app(
         parse_sources(models or ["tiny"]),
