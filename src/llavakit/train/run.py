@@ -81,6 +81,7 @@ class _Run:
         self.recipe, self.out, self.world, self.hooks = recipe, out, world, hooks
         self.open_data, self.open_texts = open_data, open_texts
         self.on_stage, self.on_encoding = on_stage, on_encoding
+        self.code = commit(Path(__file__).parents[3])  # now: it may be another when the run ends
         self.state = State(out, _fingerprints(recipe), world, recipe.hardware.keep)
         self._check_alone()
         try:
@@ -197,7 +198,7 @@ class _Run:
         self.checkpoint.provenance = {
             "recipe": self.recipe.model_dump(mode="json", exclude_none=True),
             "llavakit": llavakit.__version__,
-            **commit(Path(__file__).parents[3]),
+            **self.code,
             "torch": torch.__version__,
             "device": f"{self.world.size} x {self.world.device.type}",
             "hours": round(self.state.seconds / 3600, 2),
