@@ -19,10 +19,7 @@ class Said(NamedTuple):
 
 def inside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str | Path) -> Said:
     monkeypatch.setattr(sys, "argv", ["llava", *map(str, words)])
-    code = 0
-    try:
+    with pytest.raises(SystemExit) as stopped:
         main()
-    except SystemExit as stopped:
-        code = int(stopped.code or 0)
     said = capsys.readouterr()
-    return Said(code, said.out, said.err)
+    return Said(int(stopped.value.code or 0), said.out, said.err)
