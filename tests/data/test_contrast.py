@@ -4,17 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from torch import Tensor
 
 from llavakit.config import ImageConfig
 from llavakit.data.contrast import (
+    UNASKED,
     Box,
     CaptionedImage,
     ContrastiveBatch,
     ContrastiveCollator,
+    Label,
     Region,
     patch_weights,
 )
@@ -23,6 +25,12 @@ from prompt.backends import small
 
 RED, BLUE = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
+LABELS = {
+    "what": Label(("a cat", "a mat", "floor")),
+    "where": Label(("left", "right")),
+    "thing": Label(("nothing", "a thing"), cells=1),
+    "letter": Label(("nothing", "A", "B"), cells=2),
+}
 CAT, MAT = (
     Region(LEFT, {"what": "a cat", "where": "left"}),
     Region(RIGHT, {"what": "a mat", "where": "right"}),
@@ -35,7 +43,7 @@ PAIRS = [
 
 @pytest.fixture
 def contrast() -> ContrastiveCollator:
-    return ContrastiveCollator(small("llama3-bytes"), ImageConfig(size=8), grid=4, max_length=12)
+    return ContrastiveCollator(small("llama3-bytes"), ImageConfig(size=8), 4, 12, LABELS)
 
 
 def paired(contrast: ContrastiveCollator, examples: list[CaptionedImage]) -> ContrastiveBatch:
@@ -44,53 +52,79 @@ def paired(contrast: ContrastiveCollator, examples: list[CaptionedImage]) -> Con
     return batch
 
 
-def weights_of(batch: ContrastiveBatch, region: int) -> dict[int, float]:
-    """Patches of a region, counted through all pictures, with what they weigh."""
-    own = batch.touch_region == region
-    patches = batch.patches[batch.touch_patch[own]]
-    return dict(zip(patches.tolist(), batch.touch_weight[own].tolist(), strict=True))
+def rows(answers: Tensor) -> list[list[int]]:
+    """A picture's patches as they lie, for a label that has one answer a patch."""
+    told: list[list[int]] = answers.view(4, 4).tolist()
+    return told
 
 
-def test_regions_name_their_patches_and_their_phrases(contrast: ContrastiveCollator) -> None:
+def test_a_regions_answers_are_those_of_its_patches(contrast: ContrastiveCollator) -> None:
     batch = paired(contrast, PAIRS)
     assert batch.pixels.shape == (2, 3, 8, 8)
-    assert batch.aspects == (2, 2)  # a cat, a mat; left, right
-    assert batch.phrases.shape[0] == 4
-    assert batch.region_phrase.tolist() == [[0, 0], [1, 1], [0, 1]]
-    eighth = pytest.approx(1 / 8)
-    assert weights_of(batch, 1) == {row * 4 + column: eighth for row in range(4) for column in (2, 3)}
-    assert weights_of(batch, 2) == {16 + row * 4 + column: eighth for row in range(4) for column in (2, 3)}
-    assert len(batch.patches) == 24  # the left of the second picture belongs to nobody
+    assert rows(batch.answers["what"][0]) == [[0, 0, 1, 1]] * 4
+    assert rows(batch.answers["what"][1]) == [[UNASKED, UNASKED, 0, 0]] * 4
+    assert rows(batch.answers["where"][0]) == [[0, 0, 1, 1]] * 4
 
 
-def test_a_region_need_not_have_every_aspect(contrast: ContrastiveCollator) -> None:
-    plain = CaptionedImage(RED, "A word.", (Region(LEFT, {"letter": "A"}),))
-    batch = paired(contrast, [*PAIRS, plain])
-    assert batch.aspects == (2, 2, 1)
-    assert batch.region_phrase.tolist() == [[0, 0, -1], [1, 1, -1], [0, 1, -1], [-1, -1, 0]]
+def test_of_regions_over_one_another_the_later_is_seen(contrast: ContrastiveCollator) -> None:
+    on_top = Region((0.25, 0.25, 0.75, 0.75), {"what": "a mat"})
+    batch = paired(contrast, [CaptionedImage(RED, "A mat on a cat.", (CAT, on_top))])
+    no = UNASKED
+    assert rows(batch.answers["what"][0]) == [[0, 0, no, no], [0, 1, 1, no], [0, 1, 1, no], [0, 0, no, no]]
+    assert rows(batch.answers["where"][0]) == [[0, 0, no, no]] * 4  # the mat has none of its own
+
+
+def test_a_patch_that_a_region_hardly_touches_is_not_asked(contrast: ContrastiveCollator) -> None:
+    small_one = Region((0.0, 0.0, 0.35, 0.25), {"what": "a cat"})  # 1 patch and 4 tenths of the next
+    batch = paired(contrast, [CaptionedImage(RED, "A cat.", (small_one,))])
+    assert rows(batch.answers["what"][0])[0] == [0, UNASKED, UNASKED, UNASKED]
+
+
+def test_where_a_regions_centre_is_one_cell_has_the_answer_and_all_others_nothing(
+    contrast: ContrastiveCollator,
+) -> None:
+    cat = Region((0.0, 0.0, 0.6, 0.6), {"thing": "a thing"})  # its centre in the second patch of both ways
+    a = Region((0.26, 0.0, 0.36, 0.1), {"letter": "A"})  # the second patch's upper left quarter
+    b = Region((0.4, 0.15, 0.5, 0.25), {"letter": "B"})  # … its lower right one
+    batch = paired(contrast, [CaptionedImage(RED, "A cat.", (cat, a, b))])
+    assert rows(batch.answers["thing"][0]) == [[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert batch.answers["letter"][0, 1].tolist() == [1, 0, 0, 2]
+    assert batch.answers["letter"].sum() == 3
+
+
+def test_cells_of_a_picture_that_is_not_all_labelled_are_not_asked(contrast: ContrastiveCollator) -> None:
+    page = CaptionedImage(RED, "A page.", (Region(LEFT, {"thing": "a thing"}),), complete=False)
+    answers = paired(contrast, [page]).answers
+    assert (answers["letter"] == UNASKED).all()
+    assert answers["thing"].flatten().sort().values.tolist() == [UNASKED] * 15 + [1]
 
 
 def test_a_region_without_a_box_is_all_that_the_others_leave(contrast: ContrastiveCollator) -> None:
-    rest = Region(None, {"what": "background"})
+    rest = Region(None, {"what": "floor"})
     batch = paired(contrast, [CaptionedImage(RED, "A cat.", (rest, CAT))])
-    [background] = [i for i in range(2) if 2 in weights_of(batch, i)]
-    assert weights_of(batch, background).keys() == {r * 4 + c for r in range(4) for c in (2, 3)}
+    assert rows(batch.answers["what"][0]) == [[0, 0, 2, 2]] * 4
     full = paired(contrast, [CaptionedImage(RED, "A cat on a mat.", (rest, CAT, MAT))])
-    assert len(full.region_phrase) == 2
+    assert rows(full.answers["what"][0]) == [[0, 0, 1, 1]] * 4
 
 
-def test_a_padded_pictures_regions_move_with_it() -> None:
-    contrast = ContrastiveCollator(
-        small("llama3-bytes"), ImageConfig(size=8, pad=True), grid=4, max_length=12
-    )
-    batch = paired(contrast, [CaptionedImage(RED.resize((16, 8)), "A cat.", (CAT,))])
-    assert weights_of(batch, 0).keys() == {4, 5, 8, 9}  # the middle rows' left half
+def test_a_padded_pictures_regions_move_with_it(contrast: ContrastiveCollator) -> None:
+    padding = replace(contrast, image_config=ImageConfig(size=8, pad=True))
+    batch = paired(padding, [CaptionedImage(RED.resize((16, 8)), "A cat.", (CAT,))])
+    no = UNASKED
+    assert rows(batch.answers["what"][0]) == [[no] * 4, [0, 0, no, no], [0, 0, no, no], [no] * 4]
 
 
 def test_a_region_that_is_cropped_away_is_left_out(contrast: ContrastiveCollator) -> None:
-    edge = Region((0.0, 0.0, 0.2, 1.0), {"what": "an edge"})
+    edge = Region((0.0, 0.0, 0.2, 1.0), {"what": "a mat", "thing": "a thing"})
     batch = paired(contrast, [CaptionedImage(RED.resize((16, 8)), "An edge.", (edge,))])
-    assert len(batch.region_phrase) == 0
+    assert (batch.answers["what"] == UNASKED).all() and (batch.answers["thing"] == 0).all()
+
+
+@pytest.mark.parametrize("told", [{"what": "a dog"}, {"colour": "red"}])
+def test_an_answer_that_no_label_knows_is_named(contrast: ContrastiveCollator, told: dict[str, str]) -> None:
+    (name, answer) = next(iter(told.items()))
+    with pytest.raises(LlavaError, match=f"{name} = '{answer}'"):
+        contrast.encode(replace(PAIRS[0], regions=(Region(LEFT, told),)))
 
 
 def test_texts_end_with_the_end_token_and_are_filled_with_it(contrast: ContrastiveCollator) -> None:
@@ -101,14 +135,17 @@ def test_texts_end_with_the_end_token_and_are_filled_with_it(contrast: Contrasti
         assert row == ids + [tokenizer.eos_id] * (batch.captions.shape[1] - len(ids))
     assert batch.captions.shape[1] <= contrast.max_length
     assert (batch.captions[:, -1] == tokenizer.eos_id).all()
-    assert batch.phrases.shape[1] < batch.captions.shape[1]
 
 
-def test_pictures_without_regions_make_a_batch_without_them(contrast: ContrastiveCollator) -> None:
-    batch = paired(contrast, [CaptionedImage(RED, "A cat.")])
-    assert batch.touch_patch.shape == (0,) and batch.region_phrase.shape == (0, 0)
-    assert batch.aspects == () and batch.phrases.shape[0] == 0
-    assert batch.patches.dtype == batch.touch_patch.dtype == batch.touch_region.dtype == torch.long
+def test_a_picture_without_regions_is_asked_only_where_nothing_is(contrast: ContrastiveCollator) -> None:
+    answers = paired(contrast, [CaptionedImage(RED, "A cat.")]).answers
+    assert (answers["what"] == UNASKED).all() and (answers["letter"] == 0).all()
+    assert answers["letter"].shape == (1, 16, 4)
+
+
+def test_answers_travel_with_their_batch(contrast: ContrastiveCollator) -> None:
+    moved = paired(contrast, PAIRS).to("meta")
+    assert all(answer.device.type == "meta" for answer in (moved.pixels, *moved.answers.values()))
 
 
 def test_an_empty_region_is_an_error_by_itself(contrast: ContrastiveCollator) -> None:

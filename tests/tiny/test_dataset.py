@@ -34,14 +34,18 @@ def test_an_example_is_the_same_whenever_it_is_asked_for(name: str) -> None:
         ]
 
 
-def test_a_pair_has_a_caption_and_regions_each_with_its_phrases() -> None:
-    pairs = [Drawn("tiny/pairs")[index] for index in range(40)]
+def test_a_pair_has_a_caption_and_answers_for_its_patches() -> None:
+    data = Drawn("tiny/pairs")
+    pairs = [data[index] for index in range(60)]
     assert all(isinstance(pair, CaptionedImage) and pair.caption for pair in pairs)
-    assert all(region.phrases for pair in pairs for region in pair.regions)
     # what belongs to nobody is told apart from things
     assert all(sum(region.box is None for region in pair.regions) == 1 for pair in pairs)
-    aspects = {aspect for pair in pairs for region in pair.regions for aspect in region.phrases}
-    assert {"what", "kind", "where", "kin", "twins", "size", "letter", "label", "time"} <= aspects
+    told = {name for pair in pairs for region in pair.regions for name in region.labels}
+    assert {"kind", "colour", "place", "kin", "size", "thing", "letter", "value", "hour", "bay"} <= told
+    assert told <= set(data.labels)
+    # nobody knows all that is written on a page from outside
+    outside = [pair for pair in pairs if not pair.complete]
+    assert outside and all(pair.caption == "not a drawn scene" for pair in outside)
 
 
 def test_pictures_and_roles_are_as_a_conversation_has_them() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from llavakit.data.contrast import CaptionedImage, Region
+from llavakit.data.contrast import CaptionedImage, Label, Region
 from llavakit.errors import LlavaError
 from llavakit.prompt.messages import assistant, user
 from llavakit.train import Recipe, train
@@ -121,6 +121,7 @@ micro_tokens = 160
 """
 )
 COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (40, 80, 220)}
+LABELS = {"colour": Label(tuple(COLOURS)), "thing": Label(("nothing", "a plate"), cells=1)}
 
 
 class Plates:
@@ -128,6 +129,7 @@ class Plates:
 
     def __init__(self, kind: str, length: int = 64) -> None:
         self.kind, self.length = kind, length
+        self.labels = LABELS if kind == "pairs" else {}
 
     def __len__(self) -> int:
         return self.length
@@ -136,9 +138,8 @@ class Plates:
         colour = random.Random(index).choice(sorted(COLOURS))
         image = Image.new("RGB", (32, 32), COLOURS[colour])
         if self.kind == "pairs":
-            return CaptionedImage(
-                image, f"a {colour} plate", (Region((0.0, 0.0, 0.5, 0.5), {"what": colour, "how": "flat"}),)
-            )
+            corner = Region((0.0, 0.0, 0.5, 0.5), {"colour": colour, "thing": "a plate"})
+            return CaptionedImage(image, f"a {colour} plate", (corner,))
         if self.kind == "captions":
             return (user(image), assistant(f"a {colour} plate"))
         if self.kind == "mixed":

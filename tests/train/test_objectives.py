@@ -9,12 +9,13 @@ from torch import Tensor
 from assemble import picture, random_llava
 from llavakit.config import LlavaConfig, TextTowerConfig
 from llavakit.data.collate import PackedBatch, TokenBatch, TokenCollator
-from llavakit.data.contrast import CaptionedImage, ContrastiveBatch, ContrastiveCollator, Region
+from llavakit.data.contrast import CaptionedImage, ContrastiveBatch, ContrastiveCollator, Label, Region
 from llavakit.llava import LLaVA
 from llavakit.model import CLIP, Llava
 from llavakit.prompt.encode import IGNORE
 from llavakit.prompt.messages import Message, assistant, user
 from llavakit.train import objectives
+from llavakit.train.labels import LabelHead
 from llavakit.train.objectives import contrastive_loss, next_token_loss
 from model.reference import pair, pictures, prompt
 from tiles import tiled_llava
@@ -156,10 +157,13 @@ def test_checkpointing_a_contrast_changes_nothing() -> None:
         num_attention_heads=2, eos_token_id=llava.tokenizer.eos_id,
     )  # fmt: skip
     clip = CLIP(llava.model.vision_tower, text, 16)
-    collate = ContrastiveCollator(llava.tokenizer, llava.encoder.image_config, grid=4, max_length=20)
+    labels = {"what": Label(("0", "1", "2"))}
+    head = LabelHead(labels, llava.model.config.vision.hidden_size)
+    torch.nn.init.normal_(head.weight)
+    collate = ContrastiveCollator(llava.tokenizer, llava.encoder.image_config, 4, 20, labels)
     left = (0.0, 0.0, 0.5, 1.0)
     examples = [
-        CaptionedImage(picture(n), f"picture {n}", (Region(left, {"what": f"n{n}"}),)) for n in range(3)
+        CaptionedImage(picture(n), f"picture {n}", (Region(left, {"what": str(n)}),)) for n in range(3)
     ]
     [batch] = collate(examples)
     assert isinstance(batch, ContrastiveBatch)
@@ -168,7 +172,7 @@ def test_checkpointing_a_contrast_changes_nothing() -> None:
         for encoder in (clip.vision_model.encoder, clip.text_model.encoder):
             encoder.checkpoint_activations = again
         clip.requires_grad_(True).zero_grad()
-        torch.autograd.backward(loss := contrastive_loss(clip, batch))
+        torch.autograd.backward(loss := contrastive_loss(clip, batch, head))
         found += [loss.detach(), clip.get_submodule("vision_model.encoder.layers.0.mlp.fc1").weight.grad]
     # Two ways to compute attention, in float32.
     torch.testing.assert_close(found[:2], found[2:], rtol=1e-4, atol=1e-6)

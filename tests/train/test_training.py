@@ -13,16 +13,16 @@ import transformers
 from llavakit.checkpoint import load, load_clip
 from llavakit.config import ImageConfig
 from llavakit.data.collate import TokenBatch, TokenCollator
-from llavakit.data.contrast import ContrastiveBatch, ContrastiveCollator, Region
+from llavakit.data.contrast import UNASKED, ContrastiveBatch, ContrastiveCollator, Label
 from llavakit.errors import UsageError
 from llavakit.model import CLIP
 from llavakit.prompt.encode import PromptEncoder
 from llavakit.prompt.messages import assistant, user
 from llavakit.prompt.templates import get_template
-from llavakit.prompt.tokenizer import Tokenizer
 from llavakit.train import Recipe, train
 from llavakit.train.distributed import World
 from llavakit.train.dress import dress
+from llavakit.train.labels import LabelHead
 from llavakit.train.loop import Step
 from llavakit.train.objectives import contrastive_loss, next_token_loss
 from llavakit.train.optimiser import Group, Optimiser
@@ -47,39 +47,74 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_contrastive_loss_prefers_the_right_captions_and_phrases(trained: Path) -> None:
+def test_the_contrastive_loss_prefers_the_right_captions_and_answers(trained: Path) -> None:
     checkpoint = load(trained / "model", dtype=torch.float32)
     clip = load_clip(trained / "model", checkpoint)
-    collate = ContrastiveCollator(Tokenizer.load(trained / "model"), ImageConfig(size=32), 4, 16)
-    examples = [small.Plates("pairs")[i] for i in range(3)]
+    collate = ContrastiveCollator(checkpoint.tokenizer, ImageConfig(size=32), 4, 16, small.LABELS)
+    head = LabelHead(small.LABELS, checkpoint.model.config.vision.hidden_size)
+    examples = [small.Plates("pairs")[i] for i in range(6)]
     examples = [replace(e, caption=f"{e.caption} {i}") for i, e in enumerate(examples)]
     [batch] = collate(examples)
     assert isinstance(batch, ContrastiveBatch)
-    optimiser = torch.optim.AdamW(clip.requires_grad_(True).parameters(), lr=3e-3)
-    before = contrastive_loss(clip, batch)
-    for _ in range(15):
+    learning = [*clip.requires_grad_(True).parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(learning, lr=3e-3)
+    before = contrastive_loss(clip, batch, head)
+    for _ in range(30):
         optimiser.zero_grad()
-        torch.autograd.backward(contrastive_loss(clip, batch))
+        torch.autograd.backward(contrastive_loss(clip, batch, head))
         optimiser.step()
-    assert contrastive_loss(clip, batch) < before
+    after = contrastive_loss(clip, batch, head)
+    assert after < before
     shuffled = replace(batch, captions=batch.captions.roll(1, 0))
-    assert contrastive_loss(clip, shuffled) > contrastive_loss(clip, batch)
-    misnamed = replace(batch, region_phrase=batch.region_phrase.roll(1, 0))
-    assert contrastive_loss(clip, misnamed) > contrastive_loss(clip, batch)
+    assert contrastive_loss(clip, shuffled, head) > after
+    for name, answer in batch.answers.items():
+        wrong = torch.where(answer == UNASKED, answer, (answer + 1) % len(small.LABELS[name].classes))
+        assert contrastive_loss(clip, replace(batch, answers={**batch.answers, name: wrong}), head) > after
 
 
-def test_a_phrase_competes_with_those_of_its_own_aspect_only(trained: Path) -> None:
-    checkpoint = load(trained / "model", dtype=torch.float32)
-    clip = load_clip(trained / "model", checkpoint)
-    collate = ContrastiveCollator(Tokenizer.load(trained / "model"), ImageConfig(size=32), 4, 16)
-    examples = [small.Plates("pairs")[i] for i in range(6)]
-    one = [
-        replace(e, regions=tuple(Region(r.box, {"what": r.phrases["what"]}) for r in e.regions))
-        for e in examples
-    ]
-    # The second aspect says "flat" of everything: a choice of one, which costs nothing.
-    losses = [contrastive_loss(clip, batch) for batch in (*collate(examples), *collate(one))]
-    assert torch.allclose(losses[0], losses[1])
+def test_a_patch_that_is_not_asked_teaches_nothing() -> None:
+    torch.manual_seed(0)
+    head = LabelHead({"colour": Label(("red", "blue"))}, 4)
+    torch.nn.init.normal_(head.weight)
+    features = torch.randn(1, 3, 4, requires_grad=True)
+    answers = torch.tensor([0, UNASKED, 1]).view(1, 3, 1)
+    torch.autograd.backward(head(features, {"colour": answers}))
+    assert features.grad is not None
+    assert [bool(row.any()) for row in features.grad[0]] == [True, False, True]
+    # Nobody asked: no loss, not 0 / 0.
+    assert head(features, {"colour": torch.full((1, 3, 1), UNASKED)}) == 0
+
+
+def test_the_loss_of_a_label_is_the_mean_over_who_is_asked_and_nothing_weighs_little() -> None:
+    torch.manual_seed(0)
+    labels = {
+        "colour": Label(("red", "blue"), weight=0.5),
+        "letter": Label(("nothing", "A", "B"), weight=2.0, cells=2),
+    }
+    head = LabelHead(labels, 4)
+    torch.nn.init.normal_(head.weight)
+    features = torch.randn(2, 3, 4)
+    colour = torch.tensor([[0, 1, UNASKED], [1, UNASKED, UNASKED]]).unsqueeze(-1)
+    letter = torch.randint(0, 3, (2, 3, 4))
+    scores = {name: found.log_softmax(-1) for name, found in head.scores(features).items()}
+    assert scores["letter"].shape == (2, 3, 4, 3)
+    asked = [(0, 0), (0, 1), (1, 0)]
+    first = -sum(scores["colour"][i, j, 0, colour[i, j, 0]] for i, j in asked) / 3
+    weights = torch.where(letter == 0, 0.1, 1.0)
+    told = scores["letter"].gather(-1, letter.unsqueeze(-1)).squeeze(-1)
+    second = -(told * weights).sum() / weights.sum()
+    found = head(features, {"colour": colour, "letter": letter})
+    torch.testing.assert_close(found, 0.5 * first + 2 * second)
+
+
+def test_the_head_is_no_part_of_the_model_and_muon_leaves_it_alone(trained: Path) -> None:
+    assert not any(
+        "head" in name for name in load(trained / "model").model.state_dict() if "lm_head" not in name
+    )
+    head = LabelHead(small.LABELS, 8)
+    stage = Stage(name="s", data="d", trainable=("connector",), steps=1, batch=1, lr=1e-2, optimiser="muon")
+    optimiser = Optimiser(stage, head, [Group(1e-2, list(head.parameters()))])
+    assert [type(part) for part in optimiser.parts] == [torch.optim.AdamW]
 
 
 def test_muon_moves_the_matrices_and_adamw_the_rest() -> None:
@@ -138,7 +173,7 @@ def test_what_does_not_learn_can_be_held_in_half_and_comes_back_when_it_does() -
         for organs in (("connector",), ("connector", "language_model"))
     )
     for plan in (align, instruct):
-        dress(trainee, plan, hardware, seed=0, device=torch.device("cpu"))
+        dress(trainee, plan, hardware, {}, seed=0, device=torch.device("cpu"))
         for organ in ("vision_tower", "connector", "language_model"):
             learns = organ in plan.trainable
             wanted = torch.float32 if learns else torch.bfloat16

@@ -1,7 +1,8 @@
-"""Pictures with captions, and with phrases for their regions, into batches for CLIP's objective."""
+"""Pictures with captions, and with labels for their parts, into batches for CLIP's objective."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -17,45 +18,73 @@ from llavakit.prompt.tokenizer import Tokenizer
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 as shares of width and height
 
+_MOSTLY = 0.5  # of what the region's fullest patch holds of it, a patch has to hold to get its labels
+UNASKED = -1
+
+
+@dataclass(frozen=True)
+class Label:
+    """A question that is asked of patches, and the answers it may have.
+
+    Attributes:
+        classes: the answers. Of a label with `cells` the first is "nothing here".
+        weight: of its loss, beside the other labels'
+        cells: None: a region's answer is that of all patches that lie in it. Else each patch is cut into
+            `cells` x `cells`, and the answer belongs to the one that the region's centre lies in: where
+            things are, one by one, and what the letters of a word are, in their order.
+    """
+
+    classes: tuple[str, ...]
+    weight: float = 1.0
+    cells: int | None = None
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a patch answers with."""
+        return len(self.classes) * (self.cells or 1) ** 2
+
+
+Labels = Mapping[str, Label]
+
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a picture and what is said of it, by aspect ("what": "a car", "where": "on the left").
+    """A part of a picture and its answers, by label ({"kind": "car", "colour": "red"}).
 
-    A phrase competes with those of its own aspect only, for "a car" and "on the left" are both true.
-    Regions need not have the same aspects. `box` None stands for all that no other region covers.
+    Of regions that lie over one another the later is seen. `box` None stands for all that no other covers.
     """
 
     box: Box | None
-    phrases: Mapping[str, str]
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class CaptionedImage:
-    """An example of the contrastive objective."""
+    """An example of the contrastive objective.
+
+    Attributes:
+        complete: whatever has a label's answer is among the regions, so that elsewhere there is nothing
+    """
 
     image: Image.Image
     caption: str
     regions: tuple[Region, ...] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True)
 class ContrastiveBatch(Batch):
-    """Pictures with captions, and regions of them with phrases.
+    """Pictures with captions, and what their patches are asked.
 
-    Only patches that belong to a region are looked at; `touch_*` tell which belongs to which: the sum of a
-    region's weights is 1.
+    Attributes:
+        pixels: (image, 3, size, size)
+        captions: (image, token)
+        answers: by label, (image, patch, cell of the patch): the number of the class, or UNASKED
     """
 
-    pixels: Tensor  # (image, 3, size, size)
-    captions: Tensor  # (image, token)
-    phrases: Tensor  # (phrase, token), distinct; apart from the captions because they are far shorter
-    aspects: tuple[int, ...]  # how many of the phrases, in order, speak of each aspect
-    patches: Tensor  # (seen,) patches in regions, counted through all pictures
-    touch_patch: Tensor  # (touch,) which of `patches`
-    touch_region: Tensor  # (touch,) which region
-    touch_weight: Tensor  # (touch,) what share of the region's area lies in the patch
-    region_phrase: Tensor  # (region, aspect) which of the aspect's phrases; -1: none
+    pixels: Tensor
+    captions: Tensor
+    answers: Mapping[str, Tensor]
 
     @property
     def weight(self) -> int:
@@ -63,30 +92,43 @@ class ContrastiveBatch(Batch):
 
     @property
     def tokens(self) -> int:
-        return self.captions.numel() + self.phrases.numel()
+        return self.captions.numel()
+
+    def to(self, device: torch.device | str) -> Self:
+        moved = {name: answer.to(device, non_blocking=True) for name, answer in self.answers.items()}
+        return replace(super().to(device), answers=moved)
+
+    def pin_memory(self) -> Self:
+        pinned = {name: answer.pin_memory() for name, answer in self.answers.items()}
+        return replace(super().pin_memory(), answers=pinned)
 
 
 @dataclass(frozen=True)
 class ContrastiveSample:
-    """A captioned image in numbers: pixels (3, size, size), the caption's tokens, and of each region how much
-    of each patch it covers, with its phrases."""
+    """A captioned image in numbers: pixels (3, size, size), the caption's tokens, and by label the answers
+    of its patches, (patch, cell)."""
 
     pixels: NDArray[np.float32]
     caption: list[int]
-    regions: tuple[tuple[NDArray[np.float32], Mapping[str, str]], ...]
+    answers: Mapping[str, NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
 class ContrastiveCollator:
-    """Captioned images -> `ContrastiveBatch`; `grid` is the tower's patches per side.
+    """Captioned images -> `ContrastiveBatch`.
 
     Methods as those of `TokenCollator`; there is only one batch, since its pictures are each other's rivals.
+
+    Args:
+        grid: the tower's patches per side
+        labels: what patches are asked
     """
 
     tokenizer: Tokenizer
     image_config: ImageConfig
     grid: int
     max_length: int
+    labels: Labels
 
     def __call__(self, examples: Sequence[CaptionedImage]) -> list[Batch]:
         return self.batches([self.encode(example) for example in examples])
@@ -95,15 +137,17 @@ class ContrastiveCollator:
         """Pixels, tokens and patches of one picture.
 
         Raises:
-            LlavaError: a region is empty.
+            LlavaError: a region is empty, or has an answer that its label does not know.
         """
+        tokens = self.tokenizer.encode(example.caption)[: self.max_length - 1]
         return ContrastiveSample(
             preprocess(example.image, self.image_config),
-            self._tokens(example.caption),
-            tuple(self._regions(example)),
+            [*tokens, self.tokenizer.eos_id],
+            self._answers(example),
         )
 
-    def _regions(self, example: CaptionedImage) -> Iterator[tuple[NDArray[np.float32], Mapping[str, str]]]:
+    def _answers(self, example: CaptionedImage) -> dict[str, NDArray[np.int64]]:
+        answers = {name: self._unanswered(label, example.complete) for name, label in self.labels.items()}
         bare = np.ones(self.grid**2, bool)
         for region in example.regions:
             if region.box is None:
@@ -113,51 +157,53 @@ class ContrastiveCollator:
                 continue
             weights = patch_weights(box, self.grid)
             bare &= weights == 0
-            yield weights, region.phrases
+            inside = weights > _MOSTLY * weights.max()
+            for name, answer in region.labels.items():
+                number = self._number(name, answer)
+                cells = self.labels[name].cells
+                if cells is None:
+                    answers[name][inside] = number
+                elif (place := _cell_of(box, self.grid, cells)) is not None:
+                    answers[name][place] = number
         for region in example.regions:
-            if region.box is None and bare.any():
-                yield (bare / bare.sum()).astype(np.float32), region.phrases
+            if region.box is None:
+                for name, answer in region.labels.items():
+                    answers[name][bare] = self._number(name, answer)
+        return answers
+
+    def _unanswered(self, label: Label, complete: bool) -> NDArray[np.int64]:
+        nothing = label.cells is not None and complete
+        return np.full((self.grid**2, (label.cells or 1) ** 2), 0 if nothing else UNASKED, np.int64)
+
+    def _number(self, name: str, answer: str) -> int:
+        try:
+            return self.labels[name].classes.index(answer)
+        except (KeyError, ValueError):
+            raise LlavaError(f"a region says {name} = {answer!r}, which is no answer of any label") from None
 
     def batches(self, samples: Sequence[ContrastiveSample]) -> list[Batch]:
         if not samples:
             return []
-        regions = [(i, covered, said) for i, sample in enumerate(samples) for covered, said in sample.regions]
-        phrases: dict[str, dict[str, int]] = {}  # of each aspect
-        for _, _, said in regions:
-            for aspect, phrase in said.items():
-                own = phrases.setdefault(aspect, {})
-                own.setdefault(phrase, len(own))
-        chosen = [[own.get(said.get(aspect, ""), -1) for aspect, own in phrases.items()]
-                  for _, _, said in regions]  # fmt: skip
-        touched = [covered.nonzero()[0] for _, covered, _ in regions]
-        weights = [covered[at] for (_, covered, _), at in zip(regions, touched, strict=True)]
-        places = [i * self.grid**2 + at for (i, _, _), at in zip(regions, touched, strict=True)]
-        patches, patch = np.unique(_joined(places, np.int64), return_inverse=True)
+        length = max(len(sample.caption) for sample in samples)
+        # Each text ends with the end token, and is filled up with it.
+        filled = [s.caption + [self.tokenizer.eos_id] * (length - len(s.caption)) for s in samples]
         batch = ContrastiveBatch(
             pixels=torch.from_numpy(np.stack([sample.pixels for sample in samples])),
-            captions=self._texts([sample.caption for sample in samples]),
-            phrases=self._texts([self._tokens(phrase) for own in phrases.values() for phrase in own]),
-            aspects=tuple(map(len, phrases.values())),
-            patches=torch.from_numpy(patches),
-            touch_patch=torch.from_numpy(patch),
-            touch_region=torch.from_numpy(np.repeat(np.arange(len(regions)), [len(at) for at in touched])),
-            touch_weight=torch.from_numpy(_joined(weights, np.float32)),
-            region_phrase=torch.tensor(chosen, dtype=torch.long).view(len(regions), len(phrases)),
+            captions=torch.tensor(filled, dtype=torch.long),
+            answers={
+                name: torch.from_numpy(np.stack([sample.answers[name] for sample in samples]))
+                for name in self.labels
+            },
         )
         return [batch]
 
-    def _tokens(self, text: str) -> list[int]:
-        return [*self.tokenizer.encode(text)[: self.max_length - 1], self.tokenizer.eos_id]
 
-    def _texts(self, rows: list[list[int]]) -> Tensor:
-        """Each text ends with the end token, and is filled up with it."""
-        length = max(map(len, rows), default=0)
-        padded = [row + [self.tokenizer.eos_id] * (length - len(row)) for row in rows]
-        return torch.tensor(padded, dtype=torch.long).view(len(rows), length)
-
-
-def _joined(parts: Sequence[NDArray[np.generic]], dtype: type[np.generic]) -> NDArray[np.generic]:
-    return np.concatenate([np.zeros(0, dtype), *parts]).astype(dtype)
+def _cell_of(box: Box, grid: int, cells: int) -> tuple[int, int] | None:
+    """The patch, and the cell of it, that the box's centre is in; None outside of the picture."""
+    column, row = (int((low + high) / 2 * grid * cells // 1) for low, high in (box[::2], box[1::2]))
+    if not (0 <= column < grid * cells and 0 <= row < grid * cells):
+        return None
+    return row // cells * grid + column // cells, row % cells * cells + column % cells
 
 
 def patch_weights(box: Box, grid: int) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from llavakit.data.contrast import Labels
 from llavakit.data.instruct import InstructData
 from llavakit.errors import LlavaError, UsageError
 
@@ -61,6 +62,11 @@ class Mixture:
         if not isinstance(dataset, InstructData):
             raise UsageError("group_by needs rows from files: the length of drawn ones is not known before")
         return dataset.size(own)
+
+    @property
+    def labels(self) -> Labels:
+        """What patches are asked, by any of the datasets."""
+        return {k: label for dataset in self.datasets for k, label in getattr(dataset, "labels", {}).items()}
 
     def name(self, index: int) -> str:
         """An example as a message names it."""

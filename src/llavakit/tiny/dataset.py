@@ -1,6 +1,6 @@
 """The drawn world as training data: endless, made on the fly, the same for the same index.
 
-`tiny/pairs` are pictures with captions and phrases (contrastive), `tiny/text` conversations about a described
+`tiny/pairs` are pictures with captions and labels (contrastive), `tiny/text` conversations about a described
 picture (the language model's own schooling), `tiny/captions` and `tiny/instruct` LLaVA's two stages.
 """
 
@@ -9,29 +9,30 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from PIL import Image
 
-from llavakit.data.contrast import CaptionedImage, Region
+from llavakit.data.contrast import CaptionedImage, Labels, Region
 from llavakit.errors import UsageError, nearest
 from llavakit.prompt.messages import Message, assistant, system, user
 from llavakit.tiny import outside
+from llavakit.tiny.labels import LABELS, OUTSIDE, regions
 from llavakit.tiny.talk.ask import QUICK, ask, conversation
-from llavakit.tiny.talk.captions import aspects, caption, inventory
+from llavakit.tiny.talk.captions import caption, inventory
 from llavakit.tiny.talk.outside import outside_conversation
 from llavakit.tiny.talk.question import Language, Question
 from llavakit.tiny.talk.several import frames_conversation, pair_conversation
 from llavakit.tiny.talk.small_talk import small_talk
-from llavakit.tiny.talk.surroundings import where_we_are
-from llavakit.tiny.world.compose import charted, make_scene, medley, mosaic, primer, written
+from llavakit.tiny.world.compose import charted, clocked, make_scene, medley, mosaic, primer, written
 from llavakit.tiny.world.render import render
 from llavakit.tiny.world.scene import Scene
+from llavakit.tiny.world.themes import themed
 
 T = TypeVar("T")
 SCENES = 1_000_000  # of a dataset; examinations take their seeds from above them
 SIZE = 224  # pixels of the longer side that most pictures are drawn at: what the tower sees
-_LOOKS = ("what", "kind", "letter")  # what a patch can tell of a thing without its surroundings
 _TURNS = 8
 _ZH = 0.12  # share of conversations in Chinese, where the conversation does not choose itself
 _SMALL_TALK = 0.03  # share of conversations with a greeting or the like among the questions
@@ -64,50 +65,44 @@ def _one_of(mixture: Mapping[T, float], rng: random.Random) -> T:
 
 
 def _outsider(seed: int, rng: random.Random) -> CaptionedImage:
-    region = Region(None, {"what": "nothing drawn"})
-    return CaptionedImage(outside.make_outside(seed, SIZE), "not a drawn scene", (region,))
+    # What is written on a page from outside nobody knows here.
+    everything = (Region(None, {"kind": OUTSIDE}),)
+    return CaptionedImage(outside.make_outside(seed, SIZE), "not a drawn scene", everything, complete=False)
 
 
 def _tiles(seed: int, rng: random.Random) -> CaptionedImage:
-    """A mosaic: what each thing is, and a caption that names some of them."""
+    """A mosaic, with a caption that names some of it."""
     scene = mosaic(seed)
-    told = [(box, {a: said for a, said in about.items() if a in _LOOKS}) for box, about in aspects(scene)]
-    regions = [Region(box, looks) for box, looks in told if looks]
     few = replace(scene, things=tuple(rng.sample(scene.things, min(6, len(scene.things)))), writings=())
-    rest = Region(None, {"what": "a plain background"})
-    return CaptionedImage(render(scene, SIZE), f"among much else {caption(few, rng)}", (*regions, rest))
+    return CaptionedImage(render(scene, SIZE), f"among much else {caption(few, rng)}", regions(scene))
 
 
 def _reader(seed: int, rng: random.Random) -> CaptionedImage:
+    """A page of letters, with a caption that spells some of it."""
     scene = primer(seed)
     few = replace(scene, writings=tuple(rng.sample(scene.writings, min(4, len(scene.writings)))))
-    return _captioned(scene, render(scene, SIZE), f"a page with {caption(few, rng)}")
+    return CaptionedImage(render(scene, SIZE), f"a page with {caption(few, rng)}", regions(scene))
 
 
 def _seen(compose: Callable[[int], Scene]) -> Callable[[int, random.Random], CaptionedImage]:
     def make(seed: int, rng: random.Random) -> CaptionedImage:
         scene = compose(seed)
-        return _captioned(scene, picture(scene, rng), caption(scene, rng))
+        return CaptionedImage(picture(scene, rng), caption(scene, rng), regions(scene))
 
     return make
 
 
-def _captioned(scene: Scene, image: Image.Image, said: str) -> CaptionedImage:
-    regions = [Region(box, phrases) for box, phrases in aspects(scene)]
-    rest = Region(None, {"what": where_we_are(scene) or "a plain background"})
-    return CaptionedImage(image, said, (*regions, rest))
-
-
-# How often each comes. Pages of letters seldom: they have so many that little else is learned beside them
-# (with a third of it pages, 1,400 steps taught 9 % of kinds and 2 % of letters).
+# How often each comes. What has to be read is the slowest to learn.
 _PAIRS: dict[Callable[[int, random.Random], CaptionedImage], float] = {
     _outsider: 0.03,
-    _tiles: 0.45,
-    _reader: 0.06,
-    _seen(medley): 0.10,
-    _seen(written): 0.04,
+    _tiles: 0.27,
+    _reader: 0.32,
+    _seen(medley): 0.06,
+    _seen(written): 0.10,
     _seen(charted): 0.06,
-    _seen(make_scene): 0.26,
+    _seen(clocked): 0.03,
+    _seen(partial(themed, theme="car park")): 0.03,
+    _seen(make_scene): 0.10,
 }
 
 
@@ -220,6 +215,11 @@ class Drawn:
     def __post_init__(self) -> None:
         if self.name not in _MAKERS:
             raise UsageError(f"no dataset {self.name!r} ({nearest(self.name, _MAKERS)})")
+
+    @property
+    def labels(self) -> Labels:
+        """What the patches of its pictures are asked."""
+        return LABELS if self.name == "tiny/pairs" else {}
 
     def __len__(self) -> int:
         return SCENES

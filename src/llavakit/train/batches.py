@@ -30,7 +30,7 @@ class Examples(Protocol):
     """A dataset: example `i` is the same whenever it is asked for, which makes resuming exact.
 
     It may have `size(i) -> (has pictures, about how long)`, without which a stage cannot group by length,
-    and `name(i) -> str`, by which messages call an example.
+    `name(i) -> str`, by which messages call an example, and `labels`, what a contrastive stage asks patches.
     """
 
     def __len__(self) -> int: ...

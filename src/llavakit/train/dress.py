@@ -3,20 +3,27 @@
 import torch
 from torch import nn
 
+from llavakit.data.contrast import Labels
 from llavakit.model.encoder import Encoder, EncoderLayer
 from llavakit.model.language.decoder import Decoder, DecoderLayer
+from llavakit.train.labels import LabelHead
 from llavakit.train.lora import add_lora, merge_lora
 from llavakit.train.organs import Trainee
 from llavakit.train.recipe import Hardware, Stage
 
 
-def dress(trainee: Trainee, stage: Stage, hardware: Hardware, *, seed: int, device: torch.device) -> None:
-    """Put on the stage's LoRA, freeze what does not learn, set how it all runs.
+def dress(
+    trainee: Trainee, stage: Stage, hardware: Hardware, labels: Labels, *, seed: int, device: torch.device
+) -> None:
+    """Put on the stage's LoRA and the head for its labels, freeze what does not learn, set how it all runs.
 
     Args:
+        labels: what the stage asks patches
         seed: of the LoRA's first values
         device: where quantised layers are packed
     """
+    if labels:
+        trainee.head = LabelHead(labels, trainee.llava.config.vision.hidden_size)
     if stage.lora is not None:
         packed = device if stage.lora.quantize else None
         add_lora(trainee, stage.lora, seed=seed, device=packed)
@@ -32,7 +39,8 @@ def dress(trainee: Trainee, stage: Stage, hardware: Hardware, *, seed: int, devi
 
 
 def undress(trainee: Trainee) -> None:
-    """Fold the stage's LoRA into the weights, for the next stage to find."""
+    """Fold the stage's LoRA into the weights, for the next stage to find; its labels nobody asks again."""
+    trainee.head = None
     if trainee.lora is not None:
         merge_lora(trainee)
 

@@ -117,7 +117,6 @@ def step_flops(
     stage: Stage,
     work: Work,
     text_tower: TextTowerConfig | None = None,
-    projection: int = 512,
 ) -> dict[Organ, float]:
     """Operations that one step of `stage` asks for, forward and backward, by organ.
 
@@ -128,11 +127,11 @@ def step_flops(
     and what activation checkpointing computes twice are not counted.
 
     Args:
-        text_tower, projection: CLIP's other half and their common width, for the contrastive objective
+        text_tower: CLIP's other half, for the contrastive objective
     """
     if stage.objective == "contrastive":
         assert text_tower is not None  # the recipe was validated
-        return _contrastive(model.vision, text_tower, projection, stage, work)
+        return _contrastive(model.vision, text_tower, stage, work)
     vision, connector, language = (
         _Learning.of(organ, stage) for organ in ("vision_tower", "connector", "language_model")
     )
@@ -229,16 +228,11 @@ def _attention(width: int, seen: float, passes: bool) -> float:
     return 4 * width * seen * (3 if passes else 1)
 
 
-def _contrastive(
-    vision: VisionConfig, text: TextTowerConfig, projection: int, stage: Stage, work: Work
-) -> dict[Organ, float]:
-    """The towers and their projections; the scores of pictures against phrases are left out."""
+def _contrastive(vision: VisionConfig, text: TextTowerConfig, stage: Stage, work: Work) -> dict[Organ, float]:
+    """The towers. Their projections and what patches are asked, next to nothing, are left out."""
     tower, words = _Learning.of("vision_tower", stage), _Learning.of("text_tower", stage)
-    features = work.views * (vision.num_patches + int(vision.kind == "clip"))
-    # The projections belong to the text tower. Its own works once a text, which is next to nothing.
-    projected = features * words.linear(vision.hidden_size, projection, tower.passes)
     token = text.num_hidden_layers * _encoder_layer(text, words, work.tokens / work.examples)
     return {
         "vision_tower": work.views * _vision(vision, tower, vision.num_hidden_layers),
-        "text_tower": work.tokens * token + projected,
+        "text_tower": work.tokens * token,
     }

@@ -94,7 +94,7 @@ class Monitor:
         recipe, model = self._recipe, run.trainee.llava.config
 
         def flops(stage: Stage, work: Work) -> float:
-            return sum(step_flops(model, stage, work, recipe.text_tower, recipe.projection_dim).values())
+            return sum(step_flops(model, stage, work, recipe.text_tower).values())
 
         return Meter(recipe.stages, _lengths(recipe), flops, run.world.device, run.world.size)
 

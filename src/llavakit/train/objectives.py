@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from llavakit.data.collate import TokenBatch
 from llavakit.data.contrast import ContrastiveBatch
 from llavakit.model import CLIP, Llava
+from llavakit.train.labels import LabelHead
 
 # Logits that are in memory at a time, twelve bytes each with what their gradient takes: 4096 positions of a
 # vocabulary of 128,000 took 6.3 GB at once and 1.7 GB in four chunks, and no longer.
@@ -48,26 +49,16 @@ def _cross_entropy(llava: Llava, states: Tensor, wanted: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), wanted, reduction="sum")
 
 
-def contrastive_loss(clip: CLIP, batch: ContrastiveBatch) -> Tensor:
-    """CLIP's symmetric loss on (picture, caption), plus the match of patches with phrases.
+def contrastive_loss(clip: CLIP, batch: ContrastiveBatch, head: LabelHead | None = None) -> Tensor:
+    """CLIP's symmetric loss on (picture, caption), plus what the patches get wrong of their labels.
 
-    The second term is RegionCLIP's (Zhong et al. 2022), patch by patch: each patch under an object's
-    box, by the share it covers, has to find the object's phrase among all phrases of the batch that
-    speak of the same aspect. LLaVA reads single patches, so each has to know what it is part of; with
-    the mean of the region they share that out among themselves.
+    CLIP's own objective teaches the class token, and LLaVA reads the patches: each has to know what it is
+    part of.
     """
     features = clip.vision_model(batch.pixels)  # (image, class + patch, vision)
     captions = clip.encode_text(batch.captions)
-    phrases = clip.encode_text(batch.phrases) if batch.aspects else None
     scale = clip.logit_scale.clamp(max=4.6052).exp()  # at most 100, as CLIP
     similarity = scale * clip.project_vision(features[:, 0]).float() @ captions.float().T
     pairs = torch.arange(len(features), device=similarity.device)
     loss = (F.cross_entropy(similarity, pairs) + F.cross_entropy(similarity.T, pairs)) / 2
-    if phrases is not None:
-        seen = features[:, 1:].flatten(0, 1).index_select(0, batch.patches)
-        matches = scale * clip.project_vision(seen).float() @ phrases.float().T  # (seen, phrase)
-        for aspect, rivals in enumerate(torch.split(matches, list(batch.aspects), dim=-1)):
-            phrase = batch.region_phrase[:, aspect].index_select(0, batch.touch_region)  # (touch,)
-            told = rivals.log_softmax(-1)[batch.touch_patch, phrase.clamp(min=0)]
-            loss = loss - (told * batch.touch_weight * (phrase >= 0)).sum() / len(batch.region_phrase)
-    return loss
+    return loss if head is None else loss + head(features[:, 1:], batch.answers)

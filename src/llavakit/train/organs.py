@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from llavakit.config import LlavaConfig, TextTowerConfig
 from llavakit.model import CLIP, Llava
+from llavakit.train.labels import LabelHead
 from llavakit.train.recipe import LoRA, Organ, Stage
 
 ORGANS: tuple[Organ, ...] = get_args(Organ)
@@ -30,12 +31,14 @@ class Trainee(nn.Module):
 
     Attributes:
         lora: what the linear layers wear at present (see `lora.add_lora`)
+        head: what patches answer, in a stage that asks them
     """
 
     def __init__(self, llava: Llava, text_tower: TextTowerConfig | None, projection_dim: int) -> None:
         super().__init__()
         self.llava = llava
         self.lora: LoRA | None = None
+        self.head: LabelHead | None = None
         self.clip: CLIP | None = None
         if text_tower is not None:
             self.clip = CLIP(llava.vision_tower, text_tower, projection_dim)
@@ -48,8 +51,8 @@ class Trainee(nn.Module):
         return loss(batch)
 
     def organ(self, name: Organ) -> list[nn.Parameter]:
-        """The parameters of one organ; the text tower brings CLIP's projections along, the connector
-        the feature that ends a row of patches."""
+        """The parameters of one organ; the text tower brings CLIP's projections and the labels' head
+        along, the connector the feature that ends a row of patches."""
         named = self.named_parameters()  # each once, under its first name
         return [parameter for path, parameter in named if owner(path) == name]
 
@@ -100,6 +103,8 @@ def owner(path: str) -> Organ:
     """The organ that a parameter of a `Trainee` belongs to."""
     top, _, rest = path.partition(".")
     first = rest.partition(".")[0]
+    if top == "head":
+        return "text_tower"
     if top == "clip":
         return "vision_tower" if first == "vision_model" else "text_tower"
     return "connector" if first == "image_newline" else next(name for name in ORGANS if name == first)

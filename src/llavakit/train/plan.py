@@ -211,7 +211,7 @@ def plan(
             views=round(pictures) - cached,
             cached=cached,
         )
-        flops = steps * sum(step_flops(config, stage, work, text_tower, recipe.projection_dim).values())
+        flops = steps * sum(step_flops(config, stage, work, text_tower).values())
         stages.append(
             StagePlan(
                 name=stage.name,

@@ -12,6 +12,7 @@ import llavakit
 from llavakit.checkpoint import open_source, save
 from llavakit.checkpoint.folder import write_folder
 from llavakit.config import LlavaConfig
+from llavakit.data.contrast import Labels
 from llavakit.errors import LlavaError, UsageError
 from llavakit.prompt.templates import get_template
 from llavakit.train.batches import Examples
@@ -119,10 +120,12 @@ class _Run:
                 world = self.world
                 world.together(self._write_base if world.first else lambda: None)
             with explained(stage, self.recipe.hardware, self.world):
-                self._dress(index)
+                examples = self.open_data(stage.sources)
+                asked = getattr(examples, "labels", {}) if stage.objective == "contrastive" else {}
+                self._dress(index, asked)
                 if begun:
                     self.state.load_model(self.trainee, alone=True)
-                self._train(index)
+                self._train(index, examples)
             if self.world.size > 1:
                 # Shards cannot be joined again in their place: the stage's checkpoint has the weights.
                 del self.checkpoint, self.trainee
@@ -133,15 +136,15 @@ class _Run:
             if not last:
                 undress(self.trainee)
 
-    def _dress(self, index: int) -> None:
+    def _dress(self, index: int, labels: Labels | None = None) -> None:
         stage, hardware = self.recipe.stages[index], self.recipe.hardware
-        dress(self.trainee, stage, hardware, seed=self._seed(index), device=self.world.device)
+        seed, device = self._seed(index), self.world.device
+        dress(self.trainee, stage, hardware, labels or {}, seed=seed, device=device)
 
-    def _train(self, index: int) -> None:
+    def _train(self, index: int, examples: Examples) -> None:
         recipe, stage, world = self.recipe, self.recipe.stages[index], self.world
         found = self.state.begun(stage.name)
         first = found.step if found is not None else 0
-        examples = self.open_data(stage.sources)
         if first and found is not None and found.examples not in (0, len(examples)):
             raise LlavaError(
                 f"stage {stage.name}: its data had {found.examples:,} examples when the run began and has "

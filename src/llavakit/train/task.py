@@ -93,5 +93,6 @@ def _contrastive(
         image,
         vision.image_size // vision.patch_size,
         recipe.text_tower.max_position_embeddings,
+        trainee.head.labels if trainee.head is not None else {},
     )
-    return Task(examples, collate, lambda batch: contrastive_loss(clip, batch))
+    return Task(examples, collate, lambda batch: contrastive_loss(clip, batch, trainee.head))

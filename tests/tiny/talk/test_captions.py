@@ -1,6 +1,6 @@
 import random
 
-from llavakit.tiny.talk.captions import aspects, brief, caption, detailed, inventory
+from llavakit.tiny.talk.captions import brief, caption, detailed, inventory
 from llavakit.tiny.world.scene import Bay, Chart, Clock, Scene, Thing, Writing
 
 
@@ -57,26 +57,3 @@ def test_an_inventory_holds_all_that_answers_need() -> None:
     assert "a dog in the middle of size 20" in text
     assert "a sign that says OPEN at the bottom" in text
     assert "apples 7 and pears 3" in inventory(CHART, random.Random(1))
-
-
-def test_a_things_aspects_tell_what_where_and_among_how_many() -> None:
-    box, about = aspects(NIGHT)[0]
-    assert box == NIGHT.things[0].box
-    assert about == {
-        "what": "red car", "kind": "car", "where": "at the top left", "kin": "one of three",
-        "twins": "one of two alike", "size": "of size 18",
-    }  # fmt: skip
-
-
-def test_letters_bars_times_and_bays_are_regions_of_their_own() -> None:
-    said = [phrase for _, about in aspects(NIGHT) for phrase in about.values()]
-    assert [f"letter {letter}" for letter in "OPEN"] == [text for text in said if "letter" in text]
-    assert [about for _, about in aspects(CHART)] == [
-        {"label": "the bar of apples", "value": "a value of 7"},
-        {"label": "the bar of pears", "value": "a value of 3"},
-    ]
-    others = Scene(clocks=(Clock(6, 30, (0, 0, 0.3, 0.3)),), bays=(Bay(7, (0.4, 0.4, 0.6, 0.9), True),))
-    assert [about for _, about in aspects(others)] == [
-        {"time": "half past six", "hour": "hour 6", "minute": "minute 30", "where": "at the top left"},
-        {"bay": "bay 7", "taken": "taken"},
-    ]

@@ -1,10 +1,11 @@
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from llavakit.tiny.world.charts import bars, make_chart, paint_chart
+from llavakit.tiny.world.charts import bars, letters, make_chart, paint_chart
 from llavakit.tiny.world.scene import Chart, distance
 from llavakit.tiny.world.things import COLOURS
 
@@ -62,6 +63,16 @@ def test_regions_hold_their_bar_and_stay_in_the_picture() -> None:
             colour = COLOURS[chart.colours[i if chart.form == "bar" else 0]]
             cut = picture.crop((round(x0 * 224), round(y0 * 168), round(x1 * 224), round(y1 * 168) + 1))
             assert min(distance(colour, pixel) for _, pixel in cut.getcolors(100_000)) < 40  # type: ignore[arg-type, union-attr]
+
+
+def test_every_letter_of_a_chart_is_told_and_stands_in_it() -> None:
+    spoken = Chart("bar", ("Tea", "Milk"), (7, 13), ("red", "blue"), BOX, title="Drinks")
+    told = "".join(letter for letter, _ in letters(spoken, (224, 224)))
+    assert all(word in told for word in ("Drinks", "Tea", "Milk"))
+    for chart in some(100):
+        found = letters(chart, (224, 168))
+        assert Counter("".join(chart.labels).replace(" ", "")) <= Counter(letter for letter, _ in found)
+        assert all(0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1 for _, (x0, y0, x1, y1) in found)
 
 
 def test_bars_differ_from_the_ground_behind_them() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llavakit.tiny.world import compose, places, themes
+from llavakit.tiny.world import bays, compose, places, themes
 from llavakit.tiny.world.render import render
 from llavakit.tiny.world.scene import Backdrop, Scene, Theme, Thing
 
@@ -90,6 +90,12 @@ def test_the_number_of_a_bay_is_painted_in_it() -> None:
     for bay in scene.bays:
         x0, y0, x1, y1 = (edge * 224 for edge in bay.box)
         assert ((columns > x0) & (columns < x1) & (rows > y0) & (rows < y1)).sum() > 30
+    # … and each digit where it is said to be
+    said = bays.digits(scene.bays, (224, 224), scene.seed)
+    assert "".join(digit for digit, _ in said) == "".join(str(bay.number) for bay in scene.bays)
+    for _, box in said:
+        x0, y0, x1, y1 = (edge * 224 for edge in box)
+        assert ((columns >= x0 - 1) & (columns <= x1) & (rows >= y0 - 1) & (rows <= y1)).any()
 
 
 def test_patterns_are_painted() -> None:

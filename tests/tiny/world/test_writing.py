@@ -2,11 +2,11 @@ import random
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from llavakit.errors import LlavaError, UsageError
-from llavakit.tiny.world.fonts import HELD_OUT_FONTS, OWN, available_fonts, can_write, face
-from llavakit.tiny.world.scene import Writing, distance
+from llavakit.tiny.world.fonts import HELD_OUT_FONTS, OWN, available_fonts, can_write, face, spelt
+from llavakit.tiny.world.scene import Box, Writing, distance
 from llavakit.tiny.world.sign_words import PAIRS, WORDS
 from llavakit.tiny.world.writing import letters, make_writing, paint_writing, some_number, some_text
 
@@ -89,18 +89,35 @@ def test_the_same_seed_writes_the_same() -> None:
     assert some(20) == some(20)
 
 
+def all_ink_is_in(found: list[tuple[str, Box]], picture: Image.Image) -> bool:
+    """Whether there is some in each of the boxes, and none elsewhere."""
+    dark = np.asarray(picture.convert("L")) < 200
+    inked = []
+    for _, box in found:
+        x0, y0, x1, y1 = (round(edge * side) for edge, side in zip(box, picture.size * 2, strict=True))
+        inked.append(bool(dark[y0:y1, x0:x1].any()))
+        dark[y0 - 2 : y1 + 2, x0 - 2 : x1 + 2] = False
+    return all(inked) and not dark.any()
+
+
 def test_ink_is_where_the_letters_are_said_to_be() -> None:
     writing = make_writing(random.Random(3), EVERYWHERE, 1.0, text="HELLO", form="bare", behind=((255,) * 3,))
     picture = Image.new("RGB", (300, 300), "white")
     paint_writing(picture, writing)
     found = letters(writing, picture.size)
     assert [character for character, _ in found] == list("HELLO")
-    dark = np.asarray(picture.convert("L")) < 200
-    for _, box in found:
-        x0, y0, x1, y1 = (round(edge * 300) for edge in box)
-        assert dark[y0:y1, x0:x1].any()
-        dark[y0 - 2 : y1 + 2, x0 - 2 : x1 + 2] = False
-    assert not dark.any()
+    assert all_ink_is_in(found, picture)
+
+
+@pytest.mark.parametrize("anchor", ["ls", "ms", "mt", "mm", "rm"])
+@pytest.mark.parametrize("text", ["AVOW 17", "xylo"])
+def test_a_line_is_spelt_where_pillow_writes_it_by_any_anchor(anchor: str, text: str) -> None:
+    picture = Image.new("RGB", (400, 300), "white")
+    pen = face(OWN, 40)
+    ImageDraw.Draw(picture).text((200, 150), text, "black", pen, anchor)
+    found = spelt(pen, text, (200, 150), anchor, picture.size)
+    assert [character for character, _ in found] == list(text.replace(" ", ""))
+    assert all_ink_is_in(found, picture)
 
 
 @pytest.mark.parametrize("form", ["sign", "label", "plate", "poster", "bare"])

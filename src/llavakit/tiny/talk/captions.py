@@ -1,6 +1,5 @@
-"""What is said of a whole picture: captions, inventories, descriptions; and of its regions, for the tower."""
+"""What is said of a whole picture: captions, inventories, descriptions."""
 
-import math
 import random
 
 from llavakit.tiny.talk.asking import question, spots
@@ -10,22 +9,15 @@ from llavakit.tiny.talk.words import (
     article,
     at,
     groups,
-    having,
     join,
     named,
-    number,
     phrase,
     sentence,
     summary,
 )
-from llavakit.tiny.world.charts import bars
 from llavakit.tiny.world.clocks import spoken as time_of
 from llavakit.tiny.world.clocks import spoken_zh as time_of_zh
-from llavakit.tiny.world.scene import PLACES, Box, Chart, Clock, Scene, Thing, cell, in_reading_order, place
-from llavakit.tiny.world.things import colour_of
-from llavakit.tiny.world.writing import letters
-
-_LONGER = 224  # pixels of the longer side at which letters and bars are laid out
+from llavakit.tiny.world.scene import PLACES, Chart, Scene, cell, in_reading_order, place, size_of
 
 
 def caption(scene: Scene, rng: random.Random) -> str:
@@ -67,7 +59,7 @@ def inventory(scene: Scene, rng: random.Random) -> str:
     if rng.random() < 1 / 3:
         rng.shuffle(things)
     told = [
-        f"{article(phrase(thing))} {at(place(thing))} of size {_size(thing, scene.aspect)}"
+        f"{article(phrase(thing))} {at(place(thing))} of size {size_of(thing, scene.aspect)}"
         for thing in things
     ]
     told += [f"{written(writing)} {at(PLACES[cell(writing.box)])}" for writing in scene.writings]
@@ -86,11 +78,6 @@ def inventory(scene: Scene, rng: random.Random) -> str:
     if theme:
         return f"{theme}: {listed}" if told else f"{theme} with nothing on it"
     return listed or "an empty picture"
-
-
-def _size(thing: Thing, aspect: float) -> int:
-    x0, y0, x1, y1 = thing.box
-    return round(100 * math.sqrt((x1 - x0) * (y1 - y0) * min(aspect, 1 / aspect)))
 
 
 # ---------------------------------------------------------------- descriptions
@@ -155,49 +142,3 @@ def _describe(scene: Scene, rng: random.Random, language: Language) -> Asked | N
 
 
 MAKERS: dict[str, Maker] = {"brief": _brief, "describe": _describe}
-
-
-# ---------------------------------------------------------------- regions
-
-
-_STEP = 3  # sizes nearer than this need not be told apart by a patch
-
-
-def aspects(scene: Scene) -> list[tuple[Box, dict[str, str]]]:
-    """Regions and what is said of each, by aspect.
-
-    Of a thing "what" it is (a red car), its "kind", "where", of what "size", one of how many of its "kin" and
-    its "twins"; each "letter"; a bar's "label" and "value"; a clock's "time", "hour" and "minute"; the number
-    of a "bay", and whether it is "taken".
-    """
-    size = (round(_LONGER * min(1.0, scene.aspect)), round(_LONGER * min(1.0, 1 / scene.aspect)))
-    found: list[tuple[Box, dict[str, str]]] = []
-    for thing in scene.things:
-        kin, twins = having(scene, thing.kind), having(scene, thing.kind, colour_of(thing))
-        about = {
-            "what": phrase(thing),
-            "kind": thing.kind,
-            "where": at(place(thing)),
-            "kin": f"one of {number(len(kin))}",
-            "twins": f"one of {number(len(twins))} alike",
-            "size": f"of size {_size(thing, scene.aspect) // _STEP * _STEP}",
-        }
-        found.append((thing.box, about))
-    for writing in scene.writings:
-        found.append((writing.box, {"where": at(PLACES[cell(writing.box)])}))
-        found += [(box, {"letter": f"letter {letter}"}) for letter, box in letters(writing, size)]
-    for chart in scene.charts:
-        found += [
-            (box, {"label": f"the bar of {label}", "value": f"a value of {value}"})
-            for label, value, box in bars(chart, size)
-        ]
-    for clock in scene.clocks:
-        found.append((clock.box, _shown(clock) | {"where": at(PLACES[cell(clock.box)])}))
-    for bay in scene.bays:
-        found.append((bay.box, {"bay": f"bay {bay.number}", "taken": "taken" if bay.taken else "free"}))
-    return found
-
-
-def _shown(clock: Clock) -> dict[str, str]:
-    """The time, and each hand by itself: there are a hundred times, and few hours and minutes."""
-    return {"time": time_of(clock), "hour": f"hour {clock.hour}", "minute": f"minute {clock.minute}"}

@@ -3,10 +3,10 @@
 import random
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from llavakit.tiny.world import backdrop
-from llavakit.tiny.world.fonts import face
+from llavakit.tiny.world.fonts import face, spelt
 from llavakit.tiny.world.scene import RGB, Bay, Box, distance
 
 _GROUNDS: tuple[tuple[RGB, tuple[RGB, ...]], ...] = (  # and the lines on it
@@ -92,7 +92,6 @@ def paint(bays: tuple[Bay, ...], size: tuple[int, int], seed: int) -> Image.Imag
     for _ in range(rng.choice((0, 60))):
         x, y = rng.randrange(size[0]), rng.randrange(size[1])
         pen.rectangle((x, y, x + 1, y + 1), speck)
-    font = face(how.font, how.number * short / 0.73)  # a digit is 0.73 em high
     stroke = max(1, round(short * 0.011))
     for bay in bays:
         x0, y0, x1, y1 = (round(edge * side) for edge, side in zip(bay.box, size * 2, strict=True))
@@ -101,7 +100,26 @@ def paint(bays: tuple[Bay, ...], size: tuple[int, int], seed: int) -> Image.Imag
         pen.line((x1, y0, x1, y1), how.line, stroke)
         for y in (y0, y1) if how.closed else (outer,):
             pen.line((x0, y, x1, y), how.line, stroke)
-        gap = short * (0.02 + how.number / 2)
-        at = ((x0 + x1) / 2, y0 + gap if how.numbered_above(bay) else y1 - gap)
-        pen.text(at, str(bay.number), how.line, font, anchor="mm")
+        pen.text(_number_at(bay, how, size), str(bay.number), how.line, _font(how, size), anchor="mm")
     return picture
+
+
+def _font(how: Look, size: tuple[int, int]) -> ImageFont.FreeTypeFont:
+    return face(how.font, how.number * min(size) / 0.73)  # a digit is 0.73 em high
+
+
+def _number_at(bay: Bay, how: Look, size: tuple[int, int]) -> tuple[float, float]:
+    """The middle of the bay's number, in pixels."""
+    x0, y0, x1, y1 = (round(edge * side) for edge, side in zip(bay.box, size * 2, strict=True))
+    gap = min(size) * (0.02 + how.number / 2)
+    return (x0 + x1) / 2, y0 + gap if how.numbered_above(bay) else y1 - gap
+
+
+def digits(bays: tuple[Bay, ...], size: tuple[int, int], seed: int) -> list[tuple[str, Box]]:
+    """Each digit of the bays' numbers and its box, in a picture of that size."""
+    how = look(seed)
+    return [
+        each
+        for bay in bays
+        for each in spelt(_font(how, size), str(bay.number), _number_at(bay, how, size), "mm", size)
+    ]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from PIL import Image, ImageDraw
 
-from llavakit.tiny.world.fonts import HELD_OUT_FONTS, OWN, available_fonts, face
+from llavakit.tiny.world.fonts import HELD_OUT_FONTS, OWN, available_fonts, face, spelt
 from llavakit.tiny.world.scene import RGB, Box, Chart, distance
 from llavakit.tiny.world.things import COLOURS, KINDS
 
@@ -214,13 +214,10 @@ def paint_chart(picture: Image.Image, chart: Chart) -> None:
     look, em = layout.look, layout.em
     edge = look.ink if look.frame else None
     pen.rectangle(layout.outer, look.ground, edge)
-    if chart.title:
-        middle = ((layout.left + layout.right) / 2, layout.outer[1] + 0.4 * em)
-        pen.text(middle, chart.title, fill=look.ink, font=face(look.font, 1.1 * em), anchor="mt")
     _axes(pen, layout)
     if chart.form == "line":
         _line(picture, chart, layout)
-    for i, (label, value, x, half) in enumerate(_slots(chart, layout)):
+    for i, (_, value, x, half) in enumerate(_slots(chart, layout)):
         y = layout.y(value)
         if chart.form == "bar":
             corners = (round(x - half), round(y), round(x + half), round(layout.bottom))
@@ -229,12 +226,59 @@ def paint_chart(picture: Image.Image, chart: Chart) -> None:
                 pen.rounded_rectangle(corners, half / 3, colour, corners=(True, True, False, False))
             else:
                 pen.rectangle(corners, colour)
-        if look.printed:
-            where, anchor = _beside(chart, i, y, em)
-            pen.text((x, where), str(value), fill=look.ink, font=face(look.font, em), anchor=anchor)
-        baseline = layout.bottom + 0.35 * em + 0.75 * layout.label_em
-        pen.text((x, baseline), label, fill=look.ink, font=face(look.font, layout.label_em), anchor="ms")
+    for said in _said(chart, layout):
+        pen.text(said.at, said.text, fill=look.ink, font=face(look.font, said.em), anchor=said.anchor)
     pen.line((layout.left, layout.bottom, layout.right, layout.bottom), look.ink, max(1, round(em / 10)))
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A line of text, as Pillow takes it."""
+
+    text: str
+    at: tuple[float, float]
+    em: float
+    anchor: str
+
+
+def _said(chart: Chart, layout: _Layout) -> list[_Said]:
+    """All that is written: title, labels, printed values, ticks."""
+    look, em = layout.look, layout.em
+    said = []
+    if chart.title:
+        middle = ((layout.left + layout.right) / 2, layout.outer[1] + 0.4 * em)
+        said.append(_Said(chart.title, middle, 1.1 * em, "mt"))
+    for i, (label, value, x, _) in enumerate(_slots(chart, layout)):
+        if look.printed:
+            where, anchor = _beside(chart, i, layout.y(value), em)
+            said.append(_Said(str(value), (x, where), em, anchor))
+        baseline = layout.bottom + 0.35 * em + 0.75 * layout.label_em
+        said.append(_Said(label, (x, baseline), layout.label_em, "ms"))
+    said += [
+        _Said(str(tick), (layout.left - 0.4 * em, round(layout.y(tick))), em, "rm")
+        for tick in _ticks(layout)[:: _spaced(layout)]
+    ]
+    return said
+
+
+def _ticks(layout: _Layout) -> range:
+    return range(0, layout.highest + 1, layout.look.step) if layout.look.ticks else range(0)
+
+
+def _spaced(layout: _Layout) -> int:
+    """Every which tick has room for its number."""
+    pitch = layout.y(0) - layout.y(layout.look.step)
+    return next(n for n in (1, 2, 5, 10) if n * pitch >= 1.1 * layout.em or n == 10)
+
+
+def letters(chart: Chart, size: tuple[int, int]) -> list[tuple[str, Box]]:
+    """Each character but spaces of all that is written, and its box in a picture of that size."""
+    layout = _lay(chart, size)
+    return [
+        each
+        for said in _said(chart, layout)
+        for each in spelt(face(layout.look.font, said.em), said.text, said.at, said.anchor, size)
+    ]
 
 
 def _beside(chart: Chart, i: int, y: float, em: float) -> tuple[float, str]:
@@ -252,15 +296,10 @@ def _axes(pen: ImageDraw.ImageDraw, layout: _Layout) -> None:
     faint = tuple((3 * ground + ink) // 4 for ground, ink in zip(look.ground, look.ink, strict=True))
     if not look.ticks:
         return
-    pitch = layout.y(0) - layout.y(look.step)
-    spaced = next(n for n in (1, 2, 5, 10) if n * pitch >= 1.1 * layout.em or n == 10)
-    for i, tick in enumerate(range(0, layout.highest + 1, look.step)):
+    for tick in _ticks(layout):
         y = round(layout.y(tick))
         if look.grid:
             pen.line((layout.left, y, layout.right, y), faint, width)
-        if i % spaced == 0:
-            place = (layout.left - 0.4 * layout.em, y)
-            pen.text(place, str(tick), fill=look.ink, font=face(look.font, layout.em), anchor="rm")
         pen.line((layout.left - 0.25 * layout.em, y, layout.left, y), look.ink, width)
     pen.line((layout.left, layout.top, layout.left, layout.bottom), look.ink, width)
 

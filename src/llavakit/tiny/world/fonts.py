@@ -1,6 +1,6 @@
 """The typefaces that the drawn world is written in: which there are, and where they are found.
 
-Read from the system's folder of fonts, never copied here. Knows no pictures.
+Read from the system's folder of fonts, never copied here.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import ImageFont
 
 from llavakit.errors import LlavaError, UsageError, nearest
+from llavakit.tiny.world.scene import Box
 
 # What comes with Pillow itself: there is always this one.
 OWN = "Aileron-Regular"
@@ -107,3 +108,25 @@ def _has(folder: Path, name: str, letter: str) -> bool:
     pen = _face(folder, name, 128)
     # What it draws for what it lacks.
     return bytes(pen.getmask(letter)) != bytes(pen.getmask("\U0010fffd"))
+
+
+def spelt(
+    pen: ImageFont.FreeTypeFont, text: str, at: tuple[float, float], anchor: str, size: tuple[int, int]
+) -> list[tuple[str, Box]]:
+    """Each character but spaces and its box, of a line that Pillow writes there in a picture of that size."""
+    across, down = anchor[0], anchor[1]
+    left = at[0] - {"l": 0.0, "m": 0.5, "r": 1.0}[across] * pen.getlength(text)
+    baseline = at[1] + pen.getbbox(text, anchor=f"l{down}")[1] - pen.getbbox(text, anchor="ls")[1]
+    found = []
+    for i, character in enumerate(text):
+        if character == " ":
+            continue
+        # Kerning moves a letter by what came before it.
+        start = left + pen.getlength(text[: i + 1]) - pen.getlength(character)
+        x0, y0, x1, y1 = pen.getbbox(character, anchor="ls")
+        box = (
+            (start + x0) / size[0], (baseline + y0) / size[1],
+            (start + x1) / size[0], (baseline + y1) / size[1],
+        )  # fmt: skip
+        found.append((character, box))
+    return found

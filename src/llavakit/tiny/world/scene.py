@@ -145,6 +145,12 @@ def area(box: Box, aspect: float = 1.0) -> float:
     return (box[2] - box[0]) * (box[3] - box[1]) * aspect
 
 
+def size_of(thing: Thing, aspect: float) -> int:
+    """The root of its area, in hundredths of the picture's longer side."""
+    x0, y0, x1, y1 = thing.box
+    return round(100 * math.sqrt((x1 - x0) * (y1 - y0) * min(aspect, 1 / aspect)))
+
+
 def overlap(a: Box, b: Box) -> float:
     """What part of the smaller box the other covers."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])

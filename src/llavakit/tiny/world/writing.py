@@ -15,7 +15,7 @@ from typing import Literal
 from PIL import Image, ImageDraw
 
 from llavakit.errors import UsageError
-from llavakit.tiny.world.fonts import HELD_OUT_FONTS, available_fonts, can_write, face
+from llavakit.tiny.world.fonts import HELD_OUT_FONTS, available_fonts, can_write, face, spelt
 from llavakit.tiny.world.scene import RGB, Box, Writing, distance
 from llavakit.tiny.world.sign_words import PAIRS, WORDS
 
@@ -308,19 +308,4 @@ def letters(writing: Writing, size: tuple[int, int]) -> list[tuple[str, Box]]:
     """Each character but spaces, and its box in a picture of that size, in reading order."""
     em, lines = _laid(writing, size)
     pen = face(writing.font, em)
-    found = []
-    for line in lines:
-        for i, character in enumerate(line.text):
-            if character == " ":
-                continue
-            # Kerning moves a letter by what came before it.
-            start = line.x + pen.getlength(line.text[: i + 1]) - pen.getlength(character)
-            left, top, right, bottom = pen.getbbox(character, anchor="ls")
-            box = (
-                (start + left) / size[0],
-                (line.y + top) / size[1],
-                (start + right) / size[0],
-                (line.y + bottom) / size[1],
-            )
-            found.append((character, box))
-    return found
+    return [each for line in lines for each in spelt(pen, line.text, (line.x, line.y), "ls", size)]
