@@ -25,7 +25,7 @@ from llavakit.tiny.talk.outside import outside_conversation
 from llavakit.tiny.talk.question import Language, Question
 from llavakit.tiny.talk.several import frames_conversation, pair_conversation
 from llavakit.tiny.talk.small_talk import small_talk
-from llavakit.tiny.world.compose import charted, clocked, make_scene, medley, mosaic, primer, written
+from llavakit.tiny.world.compose import charted, clocked, crowd, make_scene, medley, mosaic, primer, written
 from llavakit.tiny.world.render import render
 from llavakit.tiny.world.scene import Scene
 from llavakit.tiny.world.themes import themed
@@ -92,17 +92,18 @@ def _seen(compose: Callable[[int], Scene]) -> Callable[[int, random.Random], Cap
     return make
 
 
-# How often each comes. What has to be read is the slowest to learn.
+# How often each comes. Letters are slow to learn, and little else is learned beside pages of them.
 _PAIRS: dict[Callable[[int, random.Random], CaptionedImage], float] = {
     _outsider: 0.03,
-    _tiles: 0.27,
-    _reader: 0.32,
-    _seen(medley): 0.06,
-    _seen(written): 0.10,
-    _seen(charted): 0.06,
+    _tiles: 0.36,
+    _reader: 0.12,
+    _seen(medley): 0.10,
+    _seen(crowd): 0.07,
+    _seen(written): 0.05,
+    _seen(charted): 0.05,
     _seen(clocked): 0.03,
     _seen(partial(themed, theme="car park")): 0.03,
-    _seen(make_scene): 0.10,
+    _seen(make_scene): 0.16,
 }
 
 
@@ -154,6 +155,20 @@ def _quick_round(seed: int, rng: random.Random) -> _Talk:
     return [picture(scene, rng)], conversation(scene, rng, turns, QUICK)
 
 
+# What has to be read is seldom in a scene of any sort, and the slowest to learn.
+_READABLE: dict[Callable[[int], Scene], float] = {
+    written: 0.5,
+    charted: 0.2,
+    clocked: 0.12,
+    partial(themed, theme="car park"): 0.18,
+}
+
+
+def _reading_round(seed: int, rng: random.Random) -> _Talk:
+    scene = _one_of(_READABLE, rng)(seed)
+    return [picture(scene, rng)], conversation(scene, rng, rng.randint(3, 8), QUICK)
+
+
 def _two_pictures(seed: int, rng: random.Random) -> _Talk:
     scenes, questions = pair_conversation(seed, rng, _language(rng))
     return [render(scene, SIZE) for scene in scenes], questions
@@ -176,11 +191,12 @@ def _no_picture(seed: int, rng: random.Random) -> _Talk:
 
 # How often each comes. Several pictures are dear: each is 196 tokens.
 _CONVERSATIONS: dict[Callable[[int, random.Random], _Talk], float] = {
-    _quick_round: 0.45,
-    _one_picture: 0.35,
+    _quick_round: 0.38,
+    _one_picture: 0.30,
+    _reading_round: 0.14,
     _two_pictures: 0.08,
-    _frames: 0.04,
-    _from_outside: 0.06,
+    _frames: 0.03,
+    _from_outside: 0.05,
     _no_picture: 0.02,
 }
 
