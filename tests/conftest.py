@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from assemble import random_llava, saved
 from llavakit.llava import LLaVA
 
 torch.set_num_threads(1)  # these models are too small to share out
+# A shell has what it runs in the background ignore Ctrl-C, and all that is started by that as well; what
+# tests start is to hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
