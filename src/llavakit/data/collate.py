@@ -1,7 +1,7 @@
 """Examples into batches of tensors: the last step before the model."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate
 from typing import Self
@@ -21,7 +21,7 @@ _GRAIN = 16
 
 
 class Batch:
-    """Tensors that travel together."""
+    """Tensors, and mappings to tensors, that travel together."""
 
     @property
     def weight(self) -> int:
@@ -42,11 +42,13 @@ class Batch:
         return self._each(Tensor.pin_memory)
 
     def _each(self, move: Callable[[Tensor], Tensor]) -> Self:
-        moved = {
-            field.name: move(value)
-            for field in fields(self)  # type: ignore[arg-type]
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
+        moved: dict[str, object] = {}
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                moved[field.name] = move(value)
+            elif isinstance(value, Mapping):
+                moved[field.name] = {name: move(tensor) for name, tensor in value.items()}
         return replace(self, **moved)  # type: ignore[type-var]
 
 

@@ -1,8 +1,7 @@
 """Pictures with captions, and with labels for their parts, into batches for CLIP's objective."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -93,14 +92,6 @@ class ContrastiveBatch(Batch):
     @property
     def tokens(self) -> int:
         return self.captions.numel()
-
-    def to(self, device: torch.device | str) -> Self:
-        moved = {name: answer.to(device, non_blocking=True) for name, answer in self.answers.items()}
-        return replace(super().to(device), answers=moved)
-
-    def pin_memory(self) -> Self:
-        pinned = {name: answer.pin_memory() for name, answer in self.answers.items()}
-        return replace(super().pin_memory(), answers=pinned)
 
 
 @dataclass(frozen=True)

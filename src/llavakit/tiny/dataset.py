@@ -34,6 +34,7 @@ T = TypeVar("T")
 SCENES = 1_000_000  # of a dataset; examinations take their seeds from above them
 SIZE = 224  # pixels of the longer side that most pictures are drawn at: what the tower sees
 _TURNS = 8
+_car_park = partial(themed, theme="car park")
 _ZH = 0.12  # share of conversations in Chinese, where the conversation does not choose itself
 _SMALL_TALK = 0.03  # share of conversations with a greeting or the like among the questions
 _CAPITALS = re.compile("(?<=[A-Z])(?=[A-Z])")
@@ -102,7 +103,7 @@ _PAIRS: dict[Callable[[int, random.Random], CaptionedImage], float] = {
     _seen(written): 0.05,
     _seen(charted): 0.05,
     _seen(clocked): 0.03,
-    _seen(partial(themed, theme="car park")): 0.03,
+    _seen(_car_park): 0.03,
     _seen(make_scene): 0.16,
 }
 
@@ -160,7 +161,7 @@ _READABLE: dict[Callable[[int], Scene], float] = {
     written: 0.5,
     charted: 0.2,
     clocked: 0.12,
-    partial(themed, theme="car park"): 0.18,
+    _car_park: 0.18,
 }
 
 

@@ -1,12 +1,8 @@
 import random
 
 from llavakit.tiny.talk.captions import brief, caption, detailed, inventory
-from llavakit.tiny.world.scene import Bay, Chart, Clock, Scene, Thing, Writing
-
-
-def thing(kind: str, colour: str | None, x: float, y: float) -> Thing:
-    return Thing(kind, colour, (x - 0.1, y - 0.1, x + 0.1, y + 0.1))
-
+from llavakit.tiny.world.scene import Bay, Chart, Clock, Scene, Writing
+from tiny.scenes import thing
 
 CARS = (thing("car", "red", 0.2, 0.2), thing("car", "red", 0.8, 0.2), thing("car", "blue", 0.2, 0.8))
 NIGHT = Scene(

@@ -9,12 +9,8 @@ from llavakit.tiny.talk.follow import follow_up
 from llavakit.tiny.talk.furnished import MAKERS as FURNISHED
 from llavakit.tiny.talk.question import Asked, Language, Question
 from llavakit.tiny.talk.things import MAKERS
-from llavakit.tiny.world.scene import Clock, Scene, Thing, Writing
-
-
-def thing(kind: str, colour: str | None, x: float, y: float) -> Thing:
-    return Thing(kind, colour, (x - 0.1, y - 0.1, x + 0.1, y + 0.1))
-
+from llavakit.tiny.world.scene import Clock, Scene, Writing
+from tiny.scenes import thing
 
 STREET = Scene(
     (

@@ -18,12 +18,9 @@ from llavakit.tiny.talk.words import (
     spoken,
     summary,
 )
-from llavakit.tiny.world.scene import Scene, Thing
+from llavakit.tiny.world.scene import Scene
 from llavakit.tiny.world.things import KINDS
-
-
-def thing(kind: str, colour: str | None, x: float = 0.5, y: float = 0.5) -> Thing:
-    return Thing(kind, colour, (x - 0.1, y - 0.1, x + 0.1, y + 0.1))
+from tiny.scenes import thing
 
 
 def test_a_natural_colour_counts_as_the_things_own() -> None:

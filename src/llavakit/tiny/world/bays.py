@@ -92,7 +92,7 @@ def paint(bays: tuple[Bay, ...], size: tuple[int, int], seed: int) -> Image.Imag
     for _ in range(rng.choice((0, 60))):
         x, y = rng.randrange(size[0]), rng.randrange(size[1])
         pen.rectangle((x, y, x + 1, y + 1), speck)
-    stroke = max(1, round(short * 0.011))
+    font, stroke = _font(how, size), max(1, round(short * 0.011))
     for bay in bays:
         x0, y0, x1, y1 = (round(edge * side) for edge, side in zip(bay.box, size * 2, strict=True))
         outer = y0 if (bay.box[1] + bay.box[3]) / 2 < 0.55 else y1
@@ -100,7 +100,7 @@ def paint(bays: tuple[Bay, ...], size: tuple[int, int], seed: int) -> Image.Imag
         pen.line((x1, y0, x1, y1), how.line, stroke)
         for y in (y0, y1) if how.closed else (outer,):
             pen.line((x0, y, x1, y), how.line, stroke)
-        pen.text(_number_at(bay, how, size), str(bay.number), how.line, _font(how, size), anchor="mm")
+        pen.text(_number_at(bay, how, size), str(bay.number), how.line, font, anchor="mm")
     return picture
 
 
@@ -118,8 +118,7 @@ def _number_at(bay: Bay, how: Look, size: tuple[int, int]) -> tuple[float, float
 def digits(bays: tuple[Bay, ...], size: tuple[int, int], seed: int) -> list[tuple[str, Box]]:
     """Each digit of the bays' numbers and its box, in a picture of that size."""
     how = look(seed)
+    font = _font(how, size)
     return [
-        each
-        for bay in bays
-        for each in spelt(_font(how, size), str(bay.number), _number_at(bay, how, size), "mm", size)
+        each for bay in bays for each in spelt(font, str(bay.number), _number_at(bay, how, size), "mm", size)
     ]
