@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from llavakit.errors import UsageError
 from llavakit.model.connectors import CONNECTORS
@@ -302,3 +303,26 @@ def test_a_mistake_in_a_stage_is_said_once_and_in_our_words() -> None:
     )
     with pytest.raises(UsageError, match=r"stages: .*at least 1"):
         Recipe.parse_toml(small.MIXED, "small", {"stages": "[]"})
+
+
+PLACES = torch.device("cpu"), torch.device("cuda")
+
+
+def precisions(recipe: Recipe, place: torch.device) -> list[str]:
+    return [stage.precision for stage in recipe.on(place).stages]
+
+
+def test_a_cpu_without_bfloat16_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe.parse_toml(small.RECIPE, "small")
+    monkeypatch.setattr("llavakit.train.recipe.multiplies_bf16", lambda place: place.type != "cpu")
+    assert [precisions(recipe, place) for place in PLACES] == [["float32"] * 3, ["bfloat16"] * 3]
+    monkeypatch.setattr("llavakit.train.recipe.multiplies_bf16", lambda _: True)
+    assert [precisions(recipe, place) for place in PLACES] == [["bfloat16"] * 3] * 2
+
+
+def test_organs_that_are_held_in_bfloat16_are_computed_with_in_it_anywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = Recipe.parse_toml(small.RECIPE, "small", {"hardware.frozen": '"bfloat16"'})
+    monkeypatch.setattr("llavakit.train.recipe.multiplies_bf16", lambda _: False)
+    assert precisions(recipe, PLACES[0]) == ["bfloat16"] * 3

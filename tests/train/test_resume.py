@@ -76,6 +76,25 @@ def test_a_run_of_another_recipe_is_refused_but_hardware_may_change(finished: Pa
     small.run(finished, nothing, overrides={"hardware.workers": "0"}, text=small.LORA)
 
 
+def test_a_run_goes_on_where_a_cpu_has_no_bfloat16_and_its_model_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(step: Step) -> None:
+        if (step.stage, step.step) == ("instruct", 3):
+            raise EnoughError
+
+    changes = {"hardware.save_every": "2"}
+    monkeypatch.setattr("llavakit.train.recipe.multiplies_bf16", lambda _: True)
+    with pytest.raises(EnoughError):
+        small.run(tmp_path, stop, overrides=changes)
+    monkeypatch.setattr("llavakit.train.recipe.multiplies_bf16", lambda _: False)
+    seen: list[Step] = []
+    small.run(tmp_path, seen.append, overrides=changes)
+    assert [step.step for step in seen] == [3, 4, 5, 6]
+    stages = load(tmp_path / "model").provenance["recipe"]["stages"]
+    assert {stage["precision"] for stage in stages} == {"float32"}
+
+
 @pytest.fixture(scope="module")
 def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that stopped in its second stage, with checkpoints of every step kept."""

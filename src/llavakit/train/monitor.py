@@ -66,6 +66,8 @@ class Monitor:
         for line in opening(run, self._recipe):
             self._say(line)
         if self._report is None:
+            if self._recipe.on(run.world.device) != self._recipe:
+                self._say("computing in float32: this CPU has no instructions for bfloat16")
             self._report = Report(self._meter(run), self._sinks())
 
     def __call__(self, step: Step) -> None:
@@ -96,7 +98,8 @@ class Monitor:
         def flops(stage: Stage, work: Work) -> float:
             return sum(step_flops(model, stage, work, recipe.text_tower).values())
 
-        return Meter(recipe.stages, _lengths(recipe), flops, run.world.device, run.world.size)
+        stages, device = recipe.on(run.world.device).stages, run.world.device
+        return Meter(stages, _lengths(recipe), flops, device, run.world.size)
 
     def _sinks(self) -> list[Sink]:
         from rich.console import Console

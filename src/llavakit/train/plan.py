@@ -36,6 +36,7 @@ from llavakit.train.recipe import Hardware, Organ, Recipe, Source, Stage
 # Share of the peak that is assumed. LLaVA-1.5's README gives hours on 8 A100s (7B: 3.5 and 10, 13B: 5.5 and
 # 20): by this file's counting they come to 0.29 and 0.35 in stage 1, to 0.25 and 0.24 in stage 2.
 MFU = 0.3
+_CPU = torch.device("cpu")
 _FULL = 0.95  # of a GPU's memory: the rest is the driver's and lost between blocks
 _FIXED = 1e9  # bytes of kernels and libraries' workspaces
 _WORDS = 128  # tokens of a row's text where nothing says how many
@@ -187,7 +188,8 @@ def plan(
     Raises:
         UsageError: an unknown GPU; the recipe's numbers, or how many rows there are, are not known here.
     """
-    name, memory, peak = _hardware(gpu)
+    name, memory, peak = _hardware(gpu, recipe)
+    recipe = recipe.on(_CPU if name == "cpu" else torch.device("cuda"))
     config = numbers(recipe)
     text_tower = recipe.text_tower
     if text_tower is not None and recipe.tokenizer is not None:
@@ -263,7 +265,7 @@ def numbers(recipe: Recipe) -> LlavaConfig:
     )
 
 
-def _hardware(wanted: str | None) -> tuple[str, float, float]:
+def _hardware(wanted: str | None, recipe: Recipe) -> tuple[str, float, float]:
     """Name, bytes of memory and operations a second."""
     if wanted is None and torch.cuda.is_available():
         name = torch.cuda.get_device_name()
@@ -272,7 +274,7 @@ def _hardware(wanted: str | None) -> tuple[str, float, float]:
             raise UsageError(f"{name} is not in the table of GPUs: name one like it with --gpu")
         return name, known.memory_gb * 1e9, known.bf16_flops
     if wanted is None or wanted.lower() == "cpu":
-        peak = peak_flops(torch.device("cpu"), "bfloat16")
+        peak = peak_flops(_CPU, recipe.on(_CPU).stages[-1].precision)
         assert peak is not None  # a processor is measured
         return "cpu", float(psutil.virtual_memory().total), peak
     names = {name.lower(): name for name in GPUS}

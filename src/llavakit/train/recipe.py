@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Literal, Self
 
+import torch
 from pydantic import Field, model_validator
 
 from llavakit.config import ImageConfig, LanguageConfig, Strict, TextTowerConfig, VisionConfig
 from llavakit.errors import UsageError
+from llavakit.model.device import multiplies_bf16
 
 Organ = Literal["vision_tower", "text_tower", "connector", "language_model"]
 
@@ -95,7 +97,8 @@ class Stage(Strict):
     group_by: Literal["length", "modality_length"] | None = None
     max_length: int | None = Field(None, gt=0)  # tokens, the picture's included; default: the model's context
     cache_features: bool = False  # a frozen tower's features are computed once and kept on disk
-    precision: Literal["float32", "bfloat16"] = "bfloat16"  # of the arithmetic; weights stay float32
+    # Of the arithmetic; weights stay float32. On a CPU that has no bfloat16, that too is float32.
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -245,6 +248,13 @@ class Recipe(Strict):
                     f"context, {context}"
                 )
         return None
+
+    def on(self, device: torch.device) -> Self:
+        """With the precision that stages really have on a device."""
+        if multiplies_bf16(device) or self.hardware.frozen == "bfloat16":
+            return self
+        stages = tuple(stage.model_copy(update={"precision": "float32"}) for stage in self.stages)
+        return self.model_copy(update={"stages": stages})
 
     @classmethod
     def load(cls, path: str | Path, overrides: dict[str, str] | None = None) -> Self:

@@ -79,7 +79,7 @@ class _Run:
         on_encoding: OnEncoding,
     ) -> None:
         _check(recipe)
-        self.recipe, self.out, self.world, self.hooks = recipe, out, world, hooks
+        self.recipe, self.out, self.world, self.hooks = recipe.on(world.device), out, world, hooks
         self.open_data, self.open_texts = open_data, open_texts
         self.on_stage, self.on_encoding = on_stage, on_encoding
         self.code = commit(Path(__file__).parents[3])  # now: it may be another when the run ends
