@@ -48,6 +48,33 @@ def test_a_layer_stays_near_for_one_vector_and_for_many(scheme, dtype, wide, hig
     assert relative(packed(x)[0, 0], packed(x[0, 0])) < (0.02 if dtype is torch.bfloat16 else 1e-5)
 
 
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("scheme", ["int8", "int4"])
+@pytest.mark.parametrize(
+    ("wide", "high", "group"), [(256, 64, 64), (320, 48, 128), (100, 32, 32), (100, 33, 64)]
+)
+def test_without_our_kernels_bfloat16_costs_its_rounding_and_no_more(
+    scheme, wide, high, group, native, monkeypatch
+):
+    """Whatever of torch's products a processor is given: beside the same weights in float32.
+
+    Outputs have 8 bits, inputs and scales are the same on both sides: 2**-9 on average, and as much again
+    where a scale times a level is rounded before the product.
+    """
+    monkeypatch.setattr("llavakit.kernels.usable", lambda *_: False)
+    monkeypatch.setattr("llavakit.model.quantised.multiplies_bf16", lambda _: native)
+    torch.manual_seed(0)
+    layer = quantise(nn.Linear(wide, high).to(torch.bfloat16), scheme, group)
+    exact = LINEARS[scheme](wide, high, True, group)
+    exact.load_state_dict(layer.state_dict())
+    for vectors in (1, 3, 50):
+        x = torch.randn(2, vectors, wide).to(torch.bfloat16)
+        with torch.inference_mode():
+            near, true = layer(x), exact(x.float())
+        assert near.shape == (2, vectors, high) and near.dtype == torch.bfloat16
+        assert relative(true, near) < 0.004
+
+
 @pytest.mark.parametrize("scheme", LINEARS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("size", [0.0, 1e-3, 1e3])

@@ -34,9 +34,7 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 @cache
 def _cpu_multiplies_bf16() -> bool:
-    if not torch.backends.mkldnn.is_available():
-        return False
     try:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    except (AttributeError, RuntimeError):  # oneDNN is there, but not for this kind of processor
+    except (AttributeError, RuntimeError):  # PyTorch was built without oneDNN
         return False
