@@ -21,6 +21,7 @@ from llavakit.engine import Reply
 from llavakit.engine.backends.torch_backend import TorchBackend
 from llavakit.errors import LlavaError
 from llavakit.llava import LLaVA
+from llavakit.model.device import multiplies_bf16
 from llavakit.prompt.messages import Message, system
 
 _TRIES = 4  # answers asked for until one is long enough to be timed
@@ -59,6 +60,8 @@ class Ours(Contender):
         """PyTorch unpacks what is quantised; our kernels and other backends multiply whole numbers."""
         plan = self.llava.config.quantization
         unpacks = isinstance(self.llava.engine.backend, TorchBackend) and not (plan and kernels.take(plan))
+        if plan is not None and unpacks and not multiplies_bf16(torch.device("cpu")):
+            return "float32"
         return self._dtype() if unpacks or plan is None else None
 
     def vision(self, seed: int) -> Figures:

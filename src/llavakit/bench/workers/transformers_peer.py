@@ -1,4 +1,7 @@
-"""transformers on the same folder: `LlavaForConditionalGeneration`, bfloat16, SDPA, a `DynamicCache`."""
+"""transformers on the same folder: `LlavaForConditionalGeneration`, SDPA, a `DynamicCache`.
+
+In bfloat16; in float32 where that is faster, on a CPU that has no bfloat16.
+"""
 
 import time
 from pathlib import Path
@@ -10,6 +13,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, LlavaForConditionalGeneration
 
 from llavakit.bench.workers.serve import Contender, Figures, read_through, seconds, serve
+from llavakit.model.device import multiplies_bf16
 
 
 class _Clock:
@@ -30,8 +34,9 @@ class Transformers(Contender):
         torch.set_num_threads(self.job.threads)
         read_through(*folder.glob("*.safetensors"))
         started = time.perf_counter()
+        self.dtype = torch.bfloat16 if multiplies_bf16(torch.device("cpu")) else torch.float32
         model: Any = LlavaForConditionalGeneration.from_pretrained(
-            folder, dtype=torch.bfloat16, attn_implementation="sdpa"
+            folder, dtype=self.dtype, attn_implementation="sdpa"
         )
         self.model = model.eval()
         loaded = time.perf_counter() - started
@@ -39,12 +44,13 @@ class Transformers(Contender):
         self.processor = processors.from_pretrained(folder)
         self._read: tuple[Any, torch.Tensor] | None = None
         language = [*self.model.model.language_model.layers.parameters(), *self.model.lm_head.parameters()]
+        dtype = str(self.dtype).removeprefix("torch.")
         return {
             "seconds": loaded,
             "version": transformers.__version__,
-            "weights": "bfloat16",
+            "weights": dtype,
             "read_bytes": sum(weight.nbytes for weight in language),
-            "products": {"prefill": "bfloat16", "vision": "bfloat16"},
+            "products": {"prefill": dtype, "vision": dtype},
         }
 
     def vision(self, seed: int) -> Figures:
@@ -126,7 +132,7 @@ class Transformers(Contender):
 
     def _processed(self, picture: Any) -> torch.Tensor:
         found = self.processor(images=Image.fromarray(picture), return_tensors="pt")
-        pixels: torch.Tensor = found["pixel_values"].to(torch.bfloat16)
+        pixels: torch.Tensor = found["pixel_values"].to(self.dtype)
         return pixels
 
 
