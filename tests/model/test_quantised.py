@@ -63,6 +63,7 @@ def test_without_our_kernels_bfloat16_costs_its_rounding_and_no_more(
     """
     monkeypatch.setattr("llavakit.kernels.usable", lambda *_: False)
     monkeypatch.setattr("llavakit.model.quantised.multiplies_bf16", lambda _: native)
+    monkeypatch.setattr("llavakit.model.quantised._UNPACKED", 2000)  # a few rows at a time
     torch.manual_seed(0)
     layer = quantise(nn.Linear(wide, high).to(torch.bfloat16), scheme, group)
     exact = LINEARS[scheme](wide, high, True, group)

@@ -19,7 +19,11 @@ from llavakit.errors import UsageError
 from llavakit.model import fused
 from llavakit.model.device import multiplies_bf16
 
-_FEW = 4  # vectors up to which torch's int8 kernel for CPUs beats unpacking the weights
+# Vectors up to which torch's kernels for CPUs, of bfloat16, beat unpacking the weights, in 8 bits and in 4:
+# through 4096 x 4096, with AVX2 on two cores, 32 take 13 ms and 16 (one 1.1 and 6), 64 in 4 bits 25 and 35
+# (one 1.2 and 14).
+_FEW = {8: 32, 4: 64}
+_UNPACKED = 2**20  # weights at a time that are unpacked for a product on a CPU: they stay in its cache
 _LANES = 32  # it reads whole registers: a width that is no multiple of them would read beyond the end
 _IS_X86 = torch.backends.cpu.get_cpu_capability().startswith("AVX")  # what torch's int4 kernel is written for
 _ROWS = 16  # that torch's int4 kernel for CPUs handles together
@@ -52,6 +56,21 @@ class QuantisedLinear(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
         ...
 
+    def _product(self, x: Tensor, unpacked: Callable[[slice, torch.dtype], Tensor]) -> Tensor:
+        """With weights that are unpacked for it, on a CPU some rows at a time; in float32 where bfloat16 is
+        slow.
+
+        Args:
+            unpacked: gives rows of the weight, in a type
+        """
+        slow = x.dtype == torch.bfloat16 and not multiplies_bf16(x.device)
+        dtype = torch.float32 if slow else x.dtype
+        step = max(1, _UNPACKED // self.width) if x.device.type == "cpu" else self.height
+        rows = [slice(start, start + step) for start in range(0, self.height, step)]
+        vectors = x.to(dtype)
+        out = torch.cat([F.linear(vectors, unpacked(some, dtype)) for some in rows], dim=-1).to(x.dtype)
+        return out if self.bias is None else out + self.bias
+
 
 class Int8Linear(QuantisedLinear):
     """One signed byte a weight, one scale an output row."""
@@ -77,15 +96,17 @@ class Int8Linear(QuantisedLinear):
             return kernels.linear8(x, self.weight, self.scale, self.bias)
         if fused.fuses(x):
             return fused.int8_linear(x, self.weight, self.scale, self.bias)
-        scale = self.scale.to(x.dtype)
-        rows = x.reshape(-1, x.shape[-1])
-        if x.device.type == "cpu" and len(rows) <= _FEW and not any(n % _LANES for n in self.weight.shape):
-            # Reads one byte a weight: 1 ms for 4096 x 4096 in bfloat16, where unpacking takes 73.
-            out: Tensor = torch.ops.aten._weight_int8pack_mm(rows.contiguous(), self.weight, scale)
+        if _is_few(x, 8) and not any(n % _LANES for n in self.weight.shape):
+            rows = x.reshape(-1, x.shape[-1]).contiguous()
+            out: Tensor = torch.ops.aten._weight_int8pack_mm(rows, self.weight, self.scale.to(x.dtype))
             out = out.view(*x.shape[:-1], -1)
             return out if self.bias is None else out + self.bias
-        # Scaled before the product: sums of 127s would leave float16's range.
-        return _product(x, lambda dtype: self.weight.to(dtype) * scale[:, None].to(dtype), self.bias)
+
+        def unpacked(rows: slice, dtype: torch.dtype) -> Tensor:
+            # Scaled before the product: sums of 127s would leave float16's range.
+            return self.weight[rows].to(dtype) * self.scale[rows, None].to(dtype)
+
+        return self._product(x, unpacked)
 
 
 class Int4Linear(QuantisedLinear):
@@ -126,32 +147,23 @@ class Int4Linear(QuantisedLinear):
             return kernels.linear4(x, self.packed, self.scale, self.zero, self.bias)
         if fused.fuses(x):
             return fused.int4_linear(x, self.packed, self.scale, self.zero, self.bias)
-        if self._suits_torch(x):
-            return self._by_torch(x)
+        if _is_few(x, 4) and _IS_X86 and not self.height % _ROWS and 2 * self.packed.shape[2] in _GROUPS:
+            return self._few(x)
 
-        def weight(dtype: torch.dtype) -> Tensor:
-            levels = self._levels().to(dtype) - self.zero.to(dtype)
-            return (levels * self.scale.to(dtype)).flatten(1)[:, : self.width]
+        def unpacked(rows: slice, dtype: torch.dtype) -> Tensor:
+            levels = self._levels(rows).to(dtype) - self.zero[rows].to(dtype)
+            return (levels * self.scale[rows].to(dtype)).flatten(1)[:, : self.width]
 
-        return _product(x, weight, self.bias)
+        return self._product(x, unpacked)
 
-    def _levels(self) -> Tensor:  # (out, group, weight) uint8
-        return torch.stack((self.packed & 15, self.packed >> 4), dim=-1).flatten(2)
+    def _levels(self, rows: slice) -> Tensor:  # (out, group, weight) uint8
+        return torch.stack((self.packed[rows] & 15, self.packed[rows] >> 4), dim=-1).flatten(2)
 
-    def _suits_torch(self, x: Tensor) -> bool:
-        """Whether torch's int4 kernel for CPUs takes the layer. It gives no gradient."""
-        if x.device.type != "cpu" or x.dtype != torch.bfloat16 or not _IS_X86:
-            return False
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return False
-        return self.height % _ROWS == 0 and 2 * self.packed.shape[2] in _GROUPS
-
-    def _by_torch(self, x: Tensor) -> Tensor:
-        """Through 4096 x 4096, with AVX2 on two cores: one vector in 1.8 ms, where unpacking takes 64; 256 in
-        155, where that takes 460."""
+    def _few(self, x: Tensor) -> Tensor:
         if self._tiles is None:
-            # Both stay: what is mapped from a file is not looked at again, and goes when memory is wanted.
-            tiles = torch.ops.aten._convert_weight_to_int4pack_for_cpu(self._levels().flatten(1).int(), 1)
+            # Both stay: what is mapped from a file can be let go of when memory is wanted.
+            levels = self._levels(slice(None)).flatten(1).int()
+            tiles = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels, 1)
             scale = self.scale.float()
             offset = (8 - self.zero.float()) * scale  # its levels are scaled from -8 on
             self._tiles = tiles, torch.cat((scale, offset), 2).transpose(0, 1).to(x.dtype).contiguous()
@@ -245,12 +257,11 @@ _EIGHT_BITS: dict[Scheme, Scheme] = {"int4": "int8", "bnb-nf4": "bnb-int8"}
 _SLICE = 2**18  # weights packed at a time, which fit into a processor's cache
 
 
-def _product(x: Tensor, weight: Callable[[torch.dtype], Tensor], bias: Tensor | None) -> Tensor:
-    """Of `x` and a weight that is unpacked for it: in float32 where a CPU is slow at what `x` is."""
-    if x.dtype != torch.bfloat16 or multiplies_bf16(x.device):
-        return F.linear(x, weight(x.dtype), bias)
-    out = F.linear(x.float(), weight(torch.float32), None if bias is None else bias.float())
-    return out.to(x.dtype)
+def _is_few(x: Tensor, bits: int) -> bool:
+    """Whether one of torch's kernels for CPUs is for so many vectors. They give no gradient."""
+    if x.device.type != "cpu" or x.dtype != torch.bfloat16 or x.numel() > _FEW[bits] * x.shape[-1]:
+        return False
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling())
 
 
 def _by_slices(pack: Callable[[Tensor], dict[str, Tensor]], weight: Tensor) -> dict[str, Tensor]:
