@@ -160,6 +160,7 @@ class Int4Linear(QuantisedLinear):
         return torch.stack((self.packed[rows] & 15, self.packed[rows] >> 4), dim=-1).flatten(2)
 
     def _few(self, x: Tensor) -> Tensor:
+        """By torch's kernel, from the weights as it lays them out."""
         if self._tiles is None:
             # Both stay: what is mapped from a file can be let go of when memory is wanted.
             levels = self._levels(slice(None)).flatten(1).int()

@@ -250,7 +250,7 @@ class Recipe(Strict):
         return None
 
     def on(self, device: torch.device) -> Self:
-        """With the precision that stages really have on a device."""
+        """With the precision that stages really have on a device; what is held in bfloat16 keeps it."""
         if multiplies_bf16(device) or self.hardware.frozen == "bfloat16":
             return self
         stages = tuple(stage.model_copy(update={"precision": "float32"}) for stage in self.stages)
