@@ -71,6 +71,12 @@ class QuantisedLinear(nn.Module, ABC):
         out = torch.cat([F.linear(vectors, unpacked(some, dtype)) for some in rows], dim=-1).to(x.dtype)
         return out if self.bias is None else out + self.bias
 
+    def _by_kernel(self, x: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:
+        """Through one of torch's kernels: (vector, in) -> (vector, out), without a bias."""
+        rows = x.reshape(-1, self.width).contiguous()
+        out = kernel(rows).view(*x.shape[:-1], self.height)
+        return out if self.bias is None else out + self.bias
+
 
 class Int8Linear(QuantisedLinear):
     """One signed byte a weight, one scale an output row."""
@@ -97,10 +103,8 @@ class Int8Linear(QuantisedLinear):
         if fused.fuses(x):
             return fused.int8_linear(x, self.weight, self.scale, self.bias)
         if _is_few(x, 8) and not any(n % _LANES for n in self.weight.shape):
-            rows = x.reshape(-1, x.shape[-1]).contiguous()
-            out: Tensor = torch.ops.aten._weight_int8pack_mm(rows, self.weight, self.scale.to(x.dtype))
-            out = out.view(*x.shape[:-1], -1)
-            return out if self.bias is None else out + self.bias
+            kernel = torch.ops.aten._weight_int8pack_mm
+            return self._by_kernel(x, lambda rows: kernel(rows, self.weight, self.scale.to(x.dtype)))
 
         def unpacked(rows: slice, dtype: torch.dtype) -> Tensor:
             # Scaled before the product: sums of 127s would leave float16's range.
@@ -143,12 +147,12 @@ class Int4Linear(QuantisedLinear):
         return _by_slices(packed, weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        if kernels.usable(x) and kernels.takes_groups(2 * self.packed.shape[2]):
+        if kernels.usable(x) and kernels.takes_groups(self._group):
             return kernels.linear4(x, self.packed, self.scale, self.zero, self.bias)
         if fused.fuses(x):
             return fused.int4_linear(x, self.packed, self.scale, self.zero, self.bias)
-        if _is_few(x, 4) and _IS_X86 and not self.height % _ROWS and 2 * self.packed.shape[2] in _GROUPS:
-            return self._few(x)
+        if _is_few(x, 4) and _IS_X86 and not self.height % _ROWS and self._group in _GROUPS:
+            return self._by_kernel(x, self._few)
 
         def unpacked(rows: slice, dtype: torch.dtype) -> Tensor:
             levels = self._levels(rows).to(dtype) - self.zero[rows].to(dtype)
@@ -156,24 +160,27 @@ class Int4Linear(QuantisedLinear):
 
         return self._product(x, unpacked)
 
+    @property
+    def _group(self) -> int:
+        return 2 * self.packed.shape[2]
+
     def _levels(self, rows: slice) -> Tensor:  # (out, group, weight) uint8
         return torch.stack((self.packed[rows] & 15, self.packed[rows] >> 4), dim=-1).flatten(2)
 
-    def _few(self, x: Tensor) -> Tensor:
-        """By torch's kernel, from the weights as it lays them out."""
+    def _few(self, rows: Tensor) -> Tensor:
+        """Torch's kernel, on the weights as it wants them laid out."""
         if self._tiles is None:
             # Both stay: what is mapped from a file can be let go of when memory is wanted.
             levels = self._levels(slice(None)).flatten(1).int()
             tiles = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels, 1)
             scale = self.scale.float()
             offset = (8 - self.zero.float()) * scale  # its levels are scaled from -8 on
-            self._tiles = tiles, torch.cat((scale, offset), 2).transpose(0, 1).to(x.dtype).contiguous()
-        filled = F.pad(x, (0, self.packed.shape[1:].numel() * 2 - self.width)).flatten(0, -2).contiguous()
-        group = 2 * self.packed.shape[2]
+            scales = torch.cat((scale, offset), 2).transpose(0, 1).to(rows.dtype).contiguous()
+            self._tiles = tiles, scales
         tiles, scales = self._tiles
-        out: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(filled, tiles, group, scales)
-        out = out.view(*x.shape[:-1], self.height)
-        return out if self.bias is None else out + self.bias
+        filled = F.pad(rows, (0, len(scales) * self._group - self.width))
+        out: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(filled, tiles, self._group, scales)
+        return out
 
 
 class BnbInt8Linear(QuantisedLinear):

@@ -93,13 +93,12 @@ class Monitor:
             self._say(f"the loss is drawn in {self._out / PLOT}")
 
     def _meter(self, run: StageRun) -> Meter:
-        recipe, model = self._recipe, run.trainee.llava.config
+        recipe, model = self._recipe.on(run.world.device), run.trainee.llava.config
 
         def flops(stage: Stage, work: Work) -> float:
             return sum(step_flops(model, stage, work, recipe.text_tower).values())
 
-        stages, device = recipe.on(run.world.device).stages, run.world.device
-        return Meter(stages, _lengths(recipe), flops, device, run.world.size)
+        return Meter(recipe.stages, _lengths(recipe), flops, run.world.device, run.world.size)
 
     def _sinks(self) -> list[Sink]:
         from rich.console import Console

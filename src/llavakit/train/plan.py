@@ -189,7 +189,8 @@ def plan(
         UsageError: an unknown GPU; the recipe's numbers, or how many rows there are, are not known here.
     """
     name, memory, peak = _hardware(gpu, recipe)
-    recipe = recipe.on(_CPU if name == "cpu" else torch.device("cuda"))
+    if name == "cpu":
+        recipe = recipe.on(_CPU)
     config = numbers(recipe)
     text_tower = recipe.text_tower
     if text_tower is not None and recipe.tokenizer is not None:
